@@ -1,0 +1,49 @@
+namespace DtoKd.Engine;
+
+/// <summary>
+/// One differentiable operation on a <see cref="Tape"/>: what it saved in the forward pass and how it turns the gradient of
+/// its result into gradients of its inputs. Each operation has its own sealed class.
+/// </summary>
+internal abstract class Node
+{
+    private readonly List<Tensor> _saved = [];
+
+    /// <summary>The operation's name.</summary>
+    public abstract string Name { get; }
+
+    public Input[] Inputs { get; set; } = [];
+
+    /// <summary>Adds the gradients of the inputs, given <paramref name="dy"/>, that of the result (any strides).</summary>
+    public abstract void Backward(Tensor dy, Gradients into);
+
+    /// <summary>Lets go of everything saved.</summary>
+    public void Release()
+    {
+        foreach (var tensor in _saved)
+            tensor.Dispose();
+        _saved.Clear();
+    }
+
+    /// <summary>Keeps a tensor alive until this node has run backward for the last time.</summary>
+    protected Tensor Save(Tensor tensor)
+    {
+        var alias = tensor.Alias();
+        _saved.Add(alias);
+        return alias;
+    }
+
+    /// <summary>Where an input's gradient goes: the index of its node, -1 if nobody wants it.</summary>
+    internal readonly record struct Input(int Node, Shape Shape, DType DType);
+}
+
+/// <summary>The start of the tape's graph: a parameter, or a tensor that is watched.</summary>
+internal sealed class LeafNode(Parameter? parameter) : Node
+{
+    public override string Name => parameter?.Name ?? "watched";
+
+    public Parameter? Parameter => parameter;
+
+    public override void Backward(Tensor dy, Gradients into)
+    {
+    }
+}

@@ -1,0 +1,159 @@
+namespace DtoKd.Engine.Cpu;
+
+/// <summary>Products of float matrices: C = alpha AB (+ C) (+ bias); A and B have any strides, C has contiguous rows.</summary>
+/// <remarks>
+/// K is cut into fixed blocks and each element of C is summed in the order of K, so the bytes of the result depend on neither
+/// the number of threads nor which of the methods below computed it. NaN and infinity go the way of plain arithmetic.
+/// C must not overlap A or B. With k = 0 the product is zero.
+/// </remarks>
+internal static unsafe class Gemm
+{
+    // About 40 microseconds of one thread; handing out tasks costs two or three.
+    private const double SerialFlops = 4e6;
+
+    // With this many products there is work for every thread without cutting the products themselves.
+    private const int ManyProducts = 32;
+
+    /// <summary>One product, shared out over the device's threads.</summary>
+    /// <param name="device">The threads and the vector width.</param>
+    /// <param name="m">Rows of A and C.</param>
+    /// <param name="n">Columns of B and C.</param>
+    /// <param name="k">Columns of A and rows of B.</param>
+    /// <param name="a">A: [m, k].</param>
+    /// <param name="b">B: [k, n].</param>
+    /// <param name="c">C: [m, n], rows <paramref name="cStride"/> elements apart.</param>
+    /// <param name="cStride">Elements from one row of C to the next.</param>
+    /// <param name="epilogue">Factor, accumulation and biases.</param>
+    public static void Run(
+        CpuDevice device, int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride,
+        GemmEpilogue epilogue = default)
+    {
+        if (2.0 * m * n * k < SerialFlops)
+        {
+            RunSerial(device.Simd, m, n, k, a, b, c, cStride, epilogue);
+            return;
+        }
+
+        switch (device.Simd)
+        {
+            case SimdLevel.Avx512:
+                Share<Avx512Kernel>(device.Team, m, n, k, a, b, c, cStride, epilogue);
+                break;
+            case SimdLevel.Avx2:
+                Share<Avx2Kernel>(device.Team, m, n, k, a, b, c, cStride, epilogue);
+                break;
+            default:
+                Share<PortableKernel>(device.Team, m, n, k, a, b, c, cStride, epilogue);
+                break;
+        }
+    }
+
+    /// <summary>One product on the calling thread, for use inside parallel blocks; a warm thread allocates nothing.</summary>
+    /// <inheritdoc cref="Run"/>
+    public static void RunSerial(
+        SimdLevel simd, int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride,
+        GemmEpilogue epilogue = default)
+    {
+        switch (simd)
+        {
+            case SimdLevel.Avx512:
+                Serial<Avx512Kernel>(m, n, k, a, b, c, cStride, epilogue);
+                break;
+            case SimdLevel.Avx2:
+                Serial<Avx2Kernel>(m, n, k, a, b, c, cStride, epilogue);
+                break;
+            default:
+                Serial<PortableKernel>(m, n, k, a, b, c, cStride, epilogue);
+                break;
+        }
+    }
+
+    /// <summary>
+    /// Many products of one shape, shared out over the device's threads: product i reads A and B and writes C at the given
+    /// offsets (in elements), so a broadcast operand repeats an offset. All products have the same epilogue.
+    /// </summary>
+    /// <param name="device">The threads and the vector width.</param>
+    /// <param name="m">Rows of A and C.</param>
+    /// <param name="n">Columns of B and C.</param>
+    /// <param name="k">Columns of A and rows of B.</param>
+    /// <param name="a">A at offset 0: [m, k].</param>
+    /// <param name="aOffsets">Where each product's A begins.</param>
+    /// <param name="b">B at offset 0: [k, n].</param>
+    /// <param name="bOffsets">Where each product's B begins.</param>
+    /// <param name="c">C at offset 0: [m, n], rows <paramref name="cStride"/> elements apart.</param>
+    /// <param name="cOffsets">Where each product's C begins; the products must not overlap.</param>
+    /// <param name="cStride">Elements from one row of C to the next.</param>
+    /// <param name="epilogue">Factor, accumulation and biases.</param>
+    /// <exception cref="ArgumentException">The three lists of offsets differ in length.</exception>
+    public static void RunBatch(
+        CpuDevice device,
+        int m,
+        int n,
+        int k,
+        MatrixView a,
+        long[] aOffsets,
+        MatrixView b,
+        long[] bOffsets,
+        float* c,
+        long[] cOffsets,
+        long cStride,
+        GemmEpilogue epilogue = default)
+    {
+        int batch = cOffsets.Length;
+        if (aOffsets.Length != batch || bOffsets.Length != batch)
+        {
+            throw new ArgumentException(
+                $"a batch needs as many offsets of A ({aOffsets.Length}) and B ({bOffsets.Length}) as of C ({batch})");
+        }
+
+        double flops = 2.0 * m * n * k;
+        if (batch < ManyProducts && flops >= SerialFlops)
+        {
+            for (int i = 0; i < batch; i++)
+                Run(device, m, n, k, a.Offset(aOffsets[i]), b.Offset(bOffsets[i]), c + cOffsets[i], cStride, epilogue);
+            return;
+        }
+
+        long perTask = Math.Max(1, (long)(SerialFlops / Math.Max(1, flops)));
+        device.Team.ForRange(batch, perTask, (start, end) =>
+        {
+            for (long i = start; i < end; i++)
+            {
+                RunSerial(
+                    device.Simd, m, n, k, a.Offset(aOffsets[i]), b.Offset(bOffsets[i]), c + cOffsets[i], cStride, epilogue);
+            }
+        });
+    }
+
+    private static void Share<TKernel>(
+        ThreadTeam team, int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride, GemmEpilogue epilogue)
+        where TKernel : struct, IMicroKernel
+    {
+        var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, shared: true);
+        float* buffer = PackBuffers.B(plan.SlabLength);
+        for (int slab = 0; slab < plan.Slabs; slab++)
+        {
+            plan.Select(slab, buffer);
+            team.For(plan.PackTasks, task => plan.Pack(task));
+            team.For(plan.TileTasks, task => plan.Tile(task));
+        }
+    }
+
+    private static void Serial<TKernel>(
+        int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride, in GemmEpilogue epilogue)
+        where TKernel : struct, IMicroKernel
+    {
+        if (m == 0 || n == 0)
+            return;
+        var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, shared: false);
+        float* buffer = PackBuffers.B(plan.SlabLength);
+        for (int slab = 0; slab < plan.Slabs; slab++)
+        {
+            plan.Select(slab, buffer);
+            for (int task = 0; task < plan.PackTasks; task++)
+                plan.Pack(task);
+            for (int task = 0; task < plan.TileTasks; task++)
+                plan.Tile(task);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+namespace DtoKd.Engine.Cpu;
+
+/// <summary>Each thread's scratch for packed panels: grown on demand, kept for the next product, freed with the thread.</summary>
+internal static unsafe class PackBuffers
+{
+    [ThreadStatic]
+    private static float[]? _a;
+
+    [ThreadStatic]
+    private static float[]? _b;
+
+    /// <summary>Room for packed panels of A.</summary>
+    public static float* A(long length) => Aligned(ref _a, length);
+
+    /// <summary>Room for packed panels of B.</summary>
+    public static float* B(long length) => Aligned(ref _b, length);
+
+    /// <summary>Room in a thread-static buffer, at an address that suits every vector width.</summary>
+    public static float* Aligned(ref float[]? buffer, long length)
+    {
+        const int Slack = Pool.Alignment / sizeof(float);
+        if (buffer is null || buffer.Length < length + Slack)
+            buffer = GC.AllocateUninitializedArray<float>(checked((int)(length + Slack)), pinned: true);
+        fixed (float* start = buffer)
+            return (float*)(((nint)start + Pool.Alignment - 1) & -Pool.Alignment);
+    }
+}

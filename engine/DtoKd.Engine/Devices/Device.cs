@@ -1,0 +1,20 @@
+namespace DtoKd.Engine;
+
+/// <summary>Where tensors live and operations run. It owns the memory pool; it knows no operation.</summary>
+public abstract class Device : IDisposable
+{
+    private protected Device(Pool pool) => Pool = pool;
+
+    /// <summary>A short name, as <c>--device</c> takes it: <c>cpu</c>.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>The pool that every storage on this device comes from.</summary>
+    public Pool Pool { get; }
+
+    /// <summary>Releases threads and cached memory. Tensors of the device must not be used afterwards.</summary>
+    public virtual void Dispose()
+    {
+        Pool.Trim();
+        GC.SuppressFinalize(this);
+    }
+}

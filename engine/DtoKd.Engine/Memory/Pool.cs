@@ -1,0 +1,118 @@
+using System.Runtime.InteropServices;
+
+namespace DtoKd.Engine;
+
+/// <summary>
+/// Hands out 64-byte-aligned blocks and keeps the returned ones for the next request of their size class, so that a training
+/// step in its steady state asks the system for nothing.
+/// </summary>
+/// <remarks>Size classes: four steps to each power of two up to 1 MiB, multiples of 256 KiB above. Safe for any thread.</remarks>
+public unsafe class Pool
+{
+    /// <summary>Every block starts at a multiple of this: a cache line, and the widest vector.</summary>
+    public const int Alignment = 64;
+
+    private const long LargeStep = 1 << 18;
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<long, Stack<nint>> _free = [];
+    private readonly long _limit;
+
+    /// <summary>Makes a pool.</summary>
+    /// <param name="limitBytes">Refuse to reserve more than this; for tests of what happens when memory runs out.</param>
+    public Pool(long limitBytes = long.MaxValue) => _limit = limitBytes;
+
+    /// <summary>Bytes in blocks that are handed out.</summary>
+    public long LiveBytes { get; private set; }
+
+    /// <summary>Blocks that are handed out.</summary>
+    public long LiveBlocks { get; private set; }
+
+    /// <summary>The largest <see cref="LiveBytes"/> so far.</summary>
+    public long PeakBytes { get; private set; }
+
+    /// <summary>Bytes taken from the system: handed out or kept for reuse.</summary>
+    public long ReservedBytes { get; private set; }
+
+    /// <summary>Starts <see cref="PeakBytes"/> anew from what is live now.</summary>
+    public void ResetPeak()
+    {
+        lock (_lock)
+            PeakBytes = LiveBytes;
+    }
+
+    /// <summary>Gives every unused block back to the system.</summary>
+    public void Trim()
+    {
+        lock (_lock)
+        {
+            foreach (var (size, blocks) in _free)
+            {
+                while (blocks.TryPop(out nint block))
+                {
+                    NativeMemory.AlignedFree((void*)block);
+                    ReservedBytes -= size;
+                }
+            }
+        }
+    }
+
+    // Virtual for the tests that put blocks beside unreadable pages.
+    internal virtual nint Rent(long bytes, out long blockBytes)
+    {
+        long size = SizeClass(bytes);
+        blockBytes = size;
+        lock (_lock)
+        {
+            if (!_free.TryGetValue(size, out var blocks))
+                _free[size] = blocks = new Stack<nint>();
+            if (!blocks.TryPop(out nint block))
+                block = Reserve(size);
+            LiveBytes += size;
+            LiveBlocks++;
+            PeakBytes = Math.Max(PeakBytes, LiveBytes);
+            return block;
+        }
+    }
+
+    internal virtual void Return(nint block, long blockBytes)
+    {
+        lock (_lock)
+        {
+            _free[blockBytes].Push(block);
+            LiveBytes -= blockBytes;
+            LiveBlocks--;
+        }
+    }
+
+    internal static long SizeClass(long bytes)
+    {
+        if (bytes <= 256)
+            return Math.Max(Alignment, RoundUp(bytes, Alignment));
+        long power = (long)System.Numerics.BitOperations.RoundUpToPowerOf2((ulong)bytes);
+        // Four classes between one power of two and the next: at most a quarter of a block is unused.
+        return bytes > (1 << 20) ? RoundUp(bytes, LargeStep) : RoundUp(bytes, power / 8);
+    }
+
+    private static long RoundUp(long value, long step) => (value + step - 1) / step * step;
+
+    private nint Reserve(long size)
+    {
+        if (ReservedBytes + size > _limit)
+            Trim();
+        if (ReservedBytes + size > _limit)
+            throw new InsufficientMemoryException(
+                $"the pool's limit of {_limit:N0} bytes leaves no room for {size:N0} more ({LiveBytes:N0} are in use): lower the batch size");
+        try
+        {
+            void* block = NativeMemory.AlignedAlloc((nuint)size, Alignment);
+            ReservedBytes += size;
+            return (nint)block;
+        }
+        catch (OutOfMemoryException)
+        {
+            throw new InsufficientMemoryException(
+                $"the system has no {size:N0} bytes left ({LiveBytes:N0} are in use): lower the batch size");
+        }
+    }
+}

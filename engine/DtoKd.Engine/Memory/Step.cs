@@ -1,0 +1,287 @@
+using System.Runtime.InteropServices;
+
+namespace DtoKd.Engine;
+
+/// <summary>
+/// The region that one training or evaluation step lives in: it owns every tensor made inside, and its tape when gradients
+/// are recorded. Leaving the block returns all of it to the pool.
+/// </summary>
+/// <remarks>A step is used by one thread. Operations find it through their inputs; there is no ambient state.</remarks>
+public sealed class Step : IDisposable
+{
+    private readonly List<Tensor> _owned = [];
+    private readonly Tape? _tape;
+    private uint _streams;
+    private bool _runsBackward;
+    private bool _ended;
+
+    private Step(Device device, bool record, bool training, ulong seed, ulong number, bool replays = false)
+    {
+        Device = device;
+        IsRecording = record;
+        IsTraining = training;
+        Seed = seed;
+        Number = number;
+        IsReplay = replays;
+        _tape = record ? new Tape(this) : null;
+    }
+
+    /// <summary>Where the step's tensors are.</summary>
+    public Device Device { get; }
+
+    /// <summary>Whether operations are put on the tape.</summary>
+    public bool IsRecording { get; internal set; }
+
+    /// <summary>Whether batch norm uses the batch's statistics and dropout drops.</summary>
+    public bool IsTraining { get; private set; }
+
+    /// <summary>
+    /// Whether this step repeats another one to see its losses again: random masks are the same, running statistics stay as
+    /// they are.
+    /// </summary>
+    public bool IsReplay { get; }
+
+    /// <summary>The run's seed, the key of <see cref="NextRandom"/>.</summary>
+    public ulong Seed { get; }
+
+    /// <summary>The number of this step in the run, the counter of <see cref="NextRandom"/>.</summary>
+    public ulong Number { get; }
+
+    /// <summary>
+    /// Whether results and gradients are checked as they are made: the first NaN or infinity throws an
+    /// <see cref="AnomalyException"/>. A result that no gradient flows through is checked when an operation reads it.
+    /// </summary>
+    public bool DetectsAnomalies { get; init; }
+
+    /// <summary>The tape.</summary>
+    /// <exception cref="InvalidOperationException">The step records nothing.</exception>
+    public Tape Tape => _tape ?? throw new InvalidOperationException("this step records no gradients: begin it with Step.Training");
+
+    internal bool HasTape => _tape is not null;
+
+    /// <summary>Begins a step that records gradients and trains.</summary>
+    /// <param name="device">Where to compute.</param>
+    /// <param name="seed">The run's seed.</param>
+    /// <param name="number">The step's number; the same number gives the same dropout masks.</param>
+    /// <param name="detectAnomalies">See <see cref="DetectsAnomalies"/>.</param>
+    public static Step Training(Device device, ulong seed = 0, ulong number = 0, bool detectAnomalies = false) =>
+        new(device, true, true, seed, number) { DetectsAnomalies = detectAnomalies };
+
+    /// <summary>Begins a step that does what a training step of that number does, but changes and records nothing.</summary>
+    /// <param name="device">Where to compute.</param>
+    /// <param name="seed">The run's seed.</param>
+    /// <param name="number">The number of the step to repeat.</param>
+    public static Step Replay(Device device, ulong seed, ulong number) => new(device, false, true, seed, number, replays: true);
+
+    /// <summary>Begins a step that records nothing, with dropout off and running statistics in use.</summary>
+    public static Step Evaluation(Device device) => new(device, false, false, 0, 0);
+
+    /// <summary>Begins a step that records gradients but behaves as in evaluation.</summary>
+    public static Step Recording(Device device) => new(device, true, false, 0, 0);
+
+    /// <summary>A tensor with the given elements in row-major order.</summary>
+    /// <exception cref="ArgumentException">The number of elements does not fit the shape.</exception>
+    public Tensor From<T>(ReadOnlySpan<T> values, Shape shape)
+        where T : unmanaged
+    {
+        if (values.Length != shape.Count)
+            throw new ArgumentException($"{values.Length} values do not fill shape {shape}");
+        var tensor = New(shape, DTypes.Of<T>(), "input");
+        values.CopyTo(tensor.Span<T>());
+        return tensor;
+    }
+
+    /// <summary>A tensor with the given elements in row-major order.</summary>
+    public Tensor From<T>(T[] values, Shape shape)
+        where T : unmanaged => From<T>(values.AsSpan(), shape);
+
+    /// <summary>A tensor whose elements are to be written by the caller.</summary>
+    public Tensor Empty(Shape shape, DType dtype = DType.F32) => New(shape, dtype, "input");
+
+    /// <summary>A tensor of zeros.</summary>
+    public Tensor Zeros(Shape shape, DType dtype = DType.F32)
+    {
+        var tensor = New(shape, dtype, "zeros");
+        tensor.Clear();
+        return tensor;
+    }
+
+    /// <summary>A float tensor whose elements are all <paramref name="value"/>.</summary>
+    public Tensor Full(Shape shape, double value, DType dtype = DType.F32)
+    {
+        var tensor = New(shape, dtype, "full");
+        if (dtype == DType.F64)
+            tensor.Span<double>().Fill(value);
+        else
+            tensor.Span<float>().Fill((float)value);
+        return tensor;
+    }
+
+    /// <summary>
+    /// Brings a tensor from outside, such as a parameter, into this step. Operations with another input of the step do this by
+    /// themselves.
+    /// </summary>
+    public Tensor Use(Tensor outside)
+    {
+        var inside = outside.Alias();
+        Own(inside);
+        if (IsRecording)
+            inside.Node = Tape.IndexOf(outside);
+        return inside;
+    }
+
+    /// <summary>A copy on the tape for which <see cref="GradStore.Of(Tensor)"/> gives the gradient after a backward pass.</summary>
+    public Tensor Watch(Tensor tensor)
+    {
+        var watched = tensor.View(tensor.Shape, tensor.Strides, 0, "watched");
+        Own(watched);
+        watched.Node = Tape.AddLeaf();
+        return watched;
+    }
+
+    /// <summary>Opens a region whose tensors go back to the pool at its end, but for those it returns.</summary>
+    /// <remarks>What the tape needs for the backward pass stays alive on its own.</remarks>
+    public Scope Scope() => new(this, _owned.Count);
+
+    /// <summary>Records nothing and behaves as in evaluation until the result is disposed: for a frozen teacher.</summary>
+    public EvaluationMode Evaluating() => new(this, _runsBackward);
+
+    /// <summary>As <see cref="Evaluating"/>, while the rules of a backward pass run.</summary>
+    internal EvaluationMode RunningBackward() => new(this, true);
+
+    /// <summary>A stream of random numbers that depends on the seed, this step's number and how many were asked for before.</summary>
+    public PhiloxStream NextRandom() => new(Seed, _streams++, Number);
+
+    /// <summary>Ends the step: everything it owns goes back to the pool.</summary>
+    public void Dispose()
+    {
+        if (_ended)
+            return;
+        _ended = true;
+        _tape?.Release();
+        ReleaseFrom(0);
+    }
+
+    /// <summary>The step of an operation's inputs.</summary>
+    /// <exception cref="InvalidOperationException">No input belongs to a step, or two belong to different ones.</exception>
+    internal static Step Of(string op, params ReadOnlySpan<Tensor?> inputs)
+    {
+        Step? step = null;
+        foreach (var input in inputs)
+        {
+            if (input?.Step is not { } own)
+                continue;
+            if (step is not null && step != own)
+                throw new InvalidOperationException($"{op}: inputs of two different steps");
+            step = own;
+        }
+
+        // What a backward rule computes on the way is its own affair: the gradients that it hands in are checked.
+        if (step is { DetectsAnomalies: true, _runsBackward: false })
+            Anomaly.CheckInputs(step, op, inputs);
+        return step ?? throw new InvalidOperationException($"{op}: no input belongs to a step; bring one in with step.Use(tensor)");
+    }
+
+    /// <summary>A tensor of this step with undefined elements.</summary>
+    internal Tensor New(Shape shape, DType dtype, string origin)
+    {
+        var tensor = NewUnowned(shape, dtype, origin);
+        Own(tensor);
+        return tensor;
+    }
+
+    /// <summary>As <see cref="New"/>, but released by the caller.</summary>
+    internal Tensor NewUnowned(Shape shape, DType dtype, string origin)
+    {
+        ObjectDisposedException.ThrowIf(_ended, this);
+        var storage = new Storage(Device.Pool, shape.Count * dtype.Size());
+        return new Tensor(Device, storage, dtype, shape, Strides.Contiguous(shape), 0, origin) { Step = this };
+    }
+
+    internal void Own(Tensor tensor)
+    {
+        ObjectDisposedException.ThrowIf(_ended, this);
+        tensor.Step = this;
+        _owned.Add(tensor);
+    }
+
+    /// <summary>Whether a gradient is wanted for any of the inputs, so that the operation must be put on the tape.</summary>
+    internal bool Tracks(params ReadOnlySpan<Tensor?> inputs)
+    {
+        if (!IsRecording)
+            return false;
+        foreach (var input in inputs)
+        {
+            if (input is not null && (input.Node >= 0 || input.Parameter is { RequiresGrad: true }))
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Puts an operation on the tape as the maker of <paramref name="output"/>.</summary>
+    internal void Record(Tensor output, Node node, params ReadOnlySpan<Tensor?> inputs)
+    {
+        output.Node = Tape.Add(node, inputs);
+        if (DetectsAnomalies)
+            Anomaly.CheckResult(this, node, output);
+    }
+
+    /// <summary>Throws when an operation without a derivative is applied to a tensor that a gradient flows through.</summary>
+    internal void RefuseGradient(string op, params ReadOnlySpan<Tensor?> inputs)
+    {
+        if (Tracks(inputs))
+            throw new InvalidOperationException($"{op} has no derivative: call Detach() on its input first");
+    }
+
+    internal void ReleaseFrom(int start)
+    {
+        int kept = start;
+        var owned = CollectionsMarshal.AsSpan(_owned);
+        for (int i = start; i < owned.Length; i++)
+        {
+            var tensor = owned[i];
+            if (tensor.Step != this)
+                continue;
+            if (tensor.Survives && !_ended)
+            {
+                tensor.Survives = false;
+                owned[kept++] = tensor;
+            }
+            else
+            {
+                tensor.Dispose();
+            }
+        }
+
+        CollectionsMarshal.SetCount(_owned, kept);
+    }
+
+    /// <summary>Restores the step's mode when disposed.</summary>
+    public readonly ref struct EvaluationMode : IDisposable
+    {
+        private readonly Step _step;
+        private readonly bool _recorded;
+        private readonly bool _trained;
+        private readonly bool _ranBackward;
+
+        internal EvaluationMode(Step step, bool runsBackward)
+        {
+            _step = step;
+            _recorded = step.IsRecording;
+            _trained = step.IsTraining;
+            _ranBackward = step._runsBackward;
+            step.IsRecording = false;
+            step.IsTraining = false;
+            step._runsBackward = runsBackward;
+        }
+
+        /// <summary>Back to the mode before.</summary>
+        public void Dispose()
+        {
+            _step.IsRecording = _recorded;
+            _step.IsTraining = _trained;
+            _step._runsBackward = _ranBackward;
+        }
+    }
+}

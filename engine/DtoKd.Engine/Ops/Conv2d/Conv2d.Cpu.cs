@@ -1,0 +1,352 @@
+using DtoKd.Engine.Cpu;
+
+namespace DtoKd.Engine;
+
+/// <summary>
+/// All three products run over zero-padded planes in each thread's scratch (<see cref="ConvLayout"/>), without unfolding into
+/// columns: on the small images that nets for small pictures have, unfolding and packing cost as much as the product itself.
+/// </summary>
+/// <remarks>
+/// Work is cut into units of images (or bands of rows) and groups. The weight's gradient sums fixed runs of units, which are
+/// added in order, in double.
+/// </remarks>
+internal sealed unsafe class Conv2dCpu : IConv2dKernels
+{
+    // Products summed in float before the result is added to what was there: their weights and planes fit the L1.
+    private const int DepthBlock = 256;
+
+    // Images are batched up to about as many vectors: a multiple of both tile widths. Sums over pixels want longer rows, as
+    // each ends with a sum across a vector.
+    private const int ProductVectors = 24;
+    private const int DotVectors = 96;
+
+    // Output channels whose dy is summed together.
+    private const int DotChannels = 32;
+
+    // Weights that one task packs.
+    private const long PackGrain = 4096;
+
+    // About 20 microseconds of one thread.
+    private const double FlopsPerTask = 2e6;
+
+    // Partial sums of a weight's gradient: enough for 16 threads, at most 64 MiB of them.
+    private const int MaxPartials = 16;
+    private const long PartialBudget = 1 << 24;
+
+    public void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, Tensor? bias, Tensor y, bool accumulate)
+    {
+        geometry = geometry.Flattened();
+        var device = (CpuDevice)x.Device;
+        switch (device.Simd)
+        {
+            case SimdLevel.Avx512:
+                Forward<Lane512>(device, geometry, x, w, bias, y, accumulate);
+                break;
+            case SimdLevel.Avx2:
+                Forward<Lane256>(device, geometry, x, w, bias, y, accumulate);
+                break;
+            default:
+                Forward<LaneVector>(device, geometry, x, w, bias, y, accumulate);
+                break;
+        }
+    }
+
+    public void InputGradient(Conv2dGeometry geometry, Tensor dy, Tensor w, Tensor dx, bool accumulate)
+    {
+        geometry = geometry.Flattened();
+        var device = (CpuDevice)dy.Device;
+        switch (device.Simd)
+        {
+            case SimdLevel.Avx512:
+                InputGradient<Lane512>(device, geometry, dy, w, dx, accumulate);
+                break;
+            case SimdLevel.Avx2:
+                InputGradient<Lane256>(device, geometry, dy, w, dx, accumulate);
+                break;
+            default:
+                InputGradient<LaneVector>(device, geometry, dy, w, dx, accumulate);
+                break;
+        }
+    }
+
+    public void WeightGradient(Conv2dGeometry geometry, Tensor x, Tensor dy, Tensor dw, bool accumulate)
+    {
+        geometry = geometry.Flattened();
+        var device = (CpuDevice)dy.Device;
+        switch (device.Simd)
+        {
+            case SimdLevel.Avx512:
+                WeightGradient<Lane512>(device, geometry, x, dy, dw, accumulate);
+                break;
+            case SimdLevel.Avx2:
+                WeightGradient<Lane256>(device, geometry, x, dy, dw, accumulate);
+                break;
+            default:
+                WeightGradient<LaneVector>(device, geometry, x, dy, dw, accumulate);
+                break;
+        }
+    }
+
+    private static void Forward<V>(
+        CpuDevice device, Conv2dGeometry g, Tensor x, Tensor w, Tensor? bias, Tensor y, bool accumulate)
+        where V : unmanaged, IFloatLane<V>
+    {
+        Products<V>(
+            device, ForwardLayout(g, V.Width, ProductVectors), g, x.Pointer<float>(), w.Pointer<float>(), g.GroupC * g.KernelArea,
+            g.KernelArea, bias is null ? null : bias.Pointer<float>(), y.Pointer<float>(), accumulate);
+    }
+
+    private static void InputGradient<V>(CpuDevice device, Conv2dGeometry g, Tensor dy, Tensor w, Tensor dx, bool accumulate)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var layout = new ConvLayout(
+            ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Height, g.Padding.Height, g.Dilation.Height),
+            ConvAxis.Backward(g.W, g.Kernel.Width, g.Stride.Width, g.Padding.Width, g.Dilation.Width),
+            g.N, g.Groups, g.GroupO, g.GroupC, new Pair(g.OH, g.OW), new Pair(g.H, g.W), V.Width, ProductVectors);
+        Products<V>(
+            device, layout, g, dy.Pointer<float>(), w.Pointer<float>(), g.KernelArea, g.GroupC * g.KernelArea, null,
+            dx.Pointer<float>(), accumulate);
+    }
+
+    private static ConvLayout ForwardLayout(Conv2dGeometry g, int width, int wantedVectors) => new(
+        ConvAxis.Forward(g.OH, g.Kernel.Height, g.Stride.Height, g.Padding.Height, g.Dilation.Height),
+        ConvAxis.Forward(g.OW, g.Kernel.Width, g.Stride.Width, g.Padding.Width, g.Dilation.Width),
+        g.N, g.Groups, g.GroupC, g.GroupO, new Pair(g.H, g.W), new Pair(g.OH, g.OW), width, wantedVectors);
+
+    /// <summary>target (+)= bias + the sum over source channels and taps of weight times source.</summary>
+    private static void Products<V>(
+        CpuDevice device, ConvLayout layout, Conv2dGeometry g, float* source, float* weight, int targetStride, int sourceStride,
+        float* bias, float* target, bool accumulate)
+        where V : unmanaged, IFloatLane<V>
+    {
+        int vectors = layout.Bases.Length;
+        if (vectors == 0 || layout.TargetChannels == 0)
+            return;
+        long depth = 0;
+        foreach (var offsets in layout.Offsets)
+            depth += offsets.Length;
+        long groupWeights = layout.TargetChannels * depth;
+        var packed = new Storage(device.Pool, groupWeights * g.Groups * sizeof(float));
+        try
+        {
+            float* packedWeight = (float*)packed.Address;
+            Pack(device.Team, layout, g, weight, targetStride, sourceStride, packedWeight);
+            double flops = 2.0 * layout.TargetChannels * Math.Max(1, depth) * vectors * V.Width;
+            device.Team.ForRange((long)layout.Units * g.Groups, (long)Math.Max(1, FlopsPerTask / flops), (start, end) =>
+            {
+                for (long k = start; k < end; k++)
+                {
+                    int group = (int)(k % g.Groups);
+                    ProductsOfUnit<V>(
+                        layout, (int)(k / g.Groups), group, source, packedWeight + (group * groupWeights), bias, target,
+                        accumulate);
+                }
+            });
+        }
+        finally
+        {
+            packed.Release();
+        }
+    }
+
+    /// <summary>
+    /// Orders the weights as the tiles read them: for each group and pair of targets, first the channels four by four,
+    /// [depth, 4], then the rest one by one, [depth].
+    /// </summary>
+    private static void Pack(
+        ThreadTeam team, ConvLayout layout, Conv2dGeometry g, float* weight, int targetStride, int sourceStride, float* packed)
+    {
+        int channels = layout.TargetChannels, tiles = channels / ConvTiles.Rows, pieces = tiles + (channels % ConvTiles.Rows);
+        long groupStride = (long)g.GroupO * g.GroupC * g.KernelArea;
+        float* to = packed;
+        for (int pair = 0; pair < layout.Offsets.Length; pair++)
+        {
+            int depth = layout.Offsets[pair].Length;
+            var places = new int[depth];
+            for (int k = 0; k < depth; k++)
+            {
+                var (channel, row, column) = layout.WeightOf(pair, k);
+                places[k] = checked((channel * sourceStride) + (row * g.Kernel.Width) + column);
+            }
+
+            float* pairTo = to;
+            team.ForRange((long)g.Groups * pieces, Math.Max(1, PackGrain / Math.Max(1, depth)), (start, end) =>
+            {
+                for (long piece = start; piece < end; piece++)
+                {
+                    long group = piece / pieces, tile = piece % pieces;
+                    long first = tile < tiles ? tile * ConvTiles.Rows : tiles * ConvTiles.Rows + (tile - tiles);
+                    float* from = weight + (group * groupStride) + (first * targetStride);
+                    float* target = pairTo + (group * groupStride) + (first * depth);
+                    PackTile(from, targetStride, places, tile < tiles ? ConvTiles.Rows : 1, target);
+                }
+            });
+            to += (long)channels * depth;
+        }
+    }
+
+    private static void PackTile(float* from, int targetStride, int[] places, int rows, float* to)
+    {
+        foreach (int place in places)
+        {
+            for (int r = 0; r < rows; r++)
+                *to++ = from[((long)r * targetStride) + place];
+        }
+    }
+
+    private static void ProductsOfUnit<V>(
+        ConvLayout layout, int unit, int group, float* source, float* weight, float* bias, float* target, bool accumulate)
+        where V : unmanaged, IFloatLane<V>
+    {
+        int channels = layout.TargetChannels;
+        float* planes = PackBuffers.A(layout.PlanesLength);
+        layout.Fill<V>(source, unit, group, planes);
+        if (bias != null)
+            bias += group * channels;
+        if (layout.StoresInPlace)
+        {
+            ProductsOfPair<V>(
+                layout, unit, 0, planes, weight, bias, accumulate, target + layout.Start(unit, group), layout.TargetArea);
+            return;
+        }
+
+        float* rows = PackBuffers.B((long)channels * layout.RowLength);
+        for (int pair = 0; pair < layout.Offsets.Length; pair++)
+        {
+            ProductsOfPair<V>(layout, unit, pair, planes, weight, bias, false, rows, layout.RowLength);
+            weight += (long)channels * layout.Offsets[pair].Length;
+            for (int o = 0; o < channels; o++)
+                layout.Collect<V>(rows + ((long)o * layout.RowLength), unit, pair, (group * channels) + o, target, accumulate);
+        }
+    }
+
+    private static void ProductsOfPair<V>(
+        ConvLayout layout, int unit, int pair, float* planes, float* weight, float* bias, bool add, float* y, long yStride)
+        where V : unmanaged, IFloatLane<V>
+    {
+        int depth = layout.Offsets[pair].Length, vectors = layout.VectorsOf(unit), channels = layout.TargetChannels;
+        int tiled = channels / ConvTiles.Rows * ConvTiles.Rows;
+        fixed (int* offsets = layout.Offsets[pair], bases = layout.Bases, places = layout.Places)
+        {
+            int k = 0;
+            do
+            {
+                int block = Math.Min(DepthBlock, depth - k);
+                for (int v = 0; v < vectors && tiled > 0; v += ConvTiles.Columns)
+                {
+                    for (int o = 0; o < tiled; o += ConvTiles.Rows)
+                    {
+                        ConvTiles.Products4<V>(
+                            block, weight + ((long)o * depth) + (k * ConvTiles.Rows), offsets + k, planes, bases + v, vectors - v,
+                            bias == null ? null : bias + o, add, y + (o * yStride), places + v, yStride);
+                    }
+                }
+
+                for (int o = tiled; o < channels; o++)
+                {
+                    for (int v = 0; v < vectors; v += ConvTiles.Vectors1)
+                    {
+                        ConvTiles.Products1<V>(
+                            block, weight + ((long)o * depth) + k, offsets + k, planes, bases + v, vectors - v,
+                            bias == null ? null : bias + o, add, y + (o * yStride), places + v);
+                    }
+                }
+
+                k += DepthBlock;
+                bias = null;
+                add = true;
+            }
+            while (k < depth);
+        }
+    }
+
+    private static void WeightGradient<V>(CpuDevice device, Conv2dGeometry g, Tensor x, Tensor dy, Tensor dw, bool accumulate)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var layout = ForwardLayout(g, V.Width, DotVectors);
+        int units = layout.Units;
+        long count = dw.Count, groupCount = count / g.Groups;
+        int runs = (int)Math.Clamp(PartialBudget / Math.Max(1, count), 1, Math.Clamp(units, 1, MaxPartials));
+        int unitsPerRun = (units + runs - 1) / runs;
+        // With few runs the channels are shared out as well; each part then lays out the images for itself.
+        int parts = runs * g.Groups >= MaxPartials ? 1 : (g.GroupO + DotChannels - 1) / DotChannels;
+        int partChannels = parts == 1 ? g.GroupO : DotChannels;
+        var partials = new Storage(device.Pool, runs * count * sizeof(float));
+        try
+        {
+            float* px = x.Pointer<float>(), pdy = dy.Pointer<float>(), pdw = dw.Pointer<float>(), sums = (float*)partials.Address;
+            device.Team.For(runs * g.Groups * parts, task =>
+            {
+                int run = task / parts / g.Groups, group = task / parts % g.Groups, first = task % parts * partChannels;
+                int channels = Math.Min(partChannels, g.GroupO - first);
+                long depth = layout.Offsets[0].Length;
+                float* partial = sums + (run * count) + (group * groupCount) + (first * depth);
+                new Span<float>(partial, checked((int)(channels * depth))).Clear();
+                for (int unit = run * unitsPerRun; unit < Math.Min(units, (run + 1) * unitsPerRun); unit++)
+                    DotsOfUnit<V>(layout, unit, group, first, channels, px, pdy, partial);
+            });
+            device.Team.ForRange(count, 16384, (start, end) =>
+            {
+                for (long i = start; i < end; i++)
+                {
+                    double sum = accumulate ? pdw[i] : 0;
+                    for (int run = 0; run < runs; run++)
+                        sum += sums[(run * count) + i];
+                    pdw[i] = (float)sum;
+                }
+            });
+        }
+        finally
+        {
+            partials.Release();
+        }
+    }
+
+    /// <summary>dw += the share of one unit, for some channels of a group; dw is that of the first of them.</summary>
+    private static void DotsOfUnit<V>(
+        ConvLayout layout, int unit, int group, int first, int channels, float* x, float* dy, float* dw)
+        where V : unmanaged, IFloatLane<V>
+    {
+        int vectors = layout.VectorsOf(unit), rowLength = layout.RowLength;
+        float* planes = PackBuffers.A(layout.PlanesLength);
+        float* rows = PackBuffers.B((long)channels * rowLength);
+        layout.Fill<V>(x, unit, group, planes);
+        for (int o = 0; o < channels; o++)
+            layout.Spread<V>(dy, unit, (group * layout.TargetChannels) + first + o, rows + ((long)o * rowLength));
+        // A block of channels stays in the L2 while the planes stream past it.
+        for (int o = 0; o < channels; o += DotChannels)
+        {
+            Dots<V>(
+                layout, vectors, planes, Math.Min(DotChannels, channels - o), rows + ((long)o * rowLength),
+                dw + ((long)o * layout.Offsets[0].Length));
+        }
+    }
+
+    private static void Dots<V>(ConvLayout layout, int vectors, float* planes, int channels, float* rows, float* dw)
+        where V : unmanaged, IFloatLane<V>
+    {
+        int depth = layout.Offsets[0].Length, rowLength = layout.RowLength;
+        int tiled = channels / ConvTiles.Rows * ConvTiles.Rows;
+        fixed (int* offsets = layout.Offsets[0], bases = layout.Bases)
+        {
+            for (int k = 0; k < depth && tiled > 0; k += ConvTiles.Columns)
+            {
+                for (int o = 0; o < tiled; o += ConvTiles.Rows)
+                {
+                    ConvTiles.Dots4<V>(
+                        vectors, bases, planes, offsets + k, depth - k, rows + ((long)o * rowLength), rowLength,
+                        dw + ((long)o * depth) + k, depth);
+                }
+            }
+
+            for (int o = tiled; o < channels; o++)
+            {
+                for (int k = 0; k < depth; k += ConvTiles.Taps1)
+                {
+                    ConvTiles.Dots1<V>(
+                        vectors, bases, planes, offsets + k, depth - k, rows + ((long)o * rowLength), dw + ((long)o * depth) + k);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+namespace DtoKd.Engine;
+
+public static partial class Op
+{
+    /// <summary>
+    /// Two-dimensional convolution (cross-correlation):
+    /// y[n, o, i, j] = bias[o] + sum over c, a, b of weight[o, c, a, b] x[n, g C/groups + c, i s - p + a d, j s - p + b d],
+    /// with g the group of o, and zeros outside the image.
+    /// </summary>
+    /// <param name="x">Images [N, C, H, W].</param>
+    /// <param name="weight">[O, C / groups, kh, kw].</param>
+    /// <param name="bias">[O], or null.</param>
+    /// <param name="stride">Pixels from one window to the next (s); 1 when null.</param>
+    /// <param name="padding">Zeros around the image (p) on each side; 0 when null.</param>
+    /// <param name="dilation">Pixels from one element of the window to the next (d); 1 when null.</param>
+    /// <param name="groups">Output channels of one group see the input channels of that group only; C groups: depthwise.</param>
+    /// <returns>[N, O, OH, OW] with OH = (H + 2p - d (kh - 1) - 1) / s + 1, rounded down.</returns>
+    /// <exception cref="ArgumentException">Shapes that do not fit, or a kernel larger than the padded image.</exception>
+    public static Tensor Conv2d(
+        Tensor x,
+        Tensor weight,
+        Tensor? bias = null,
+        Pair? stride = null,
+        Pair? padding = null,
+        Pair? dilation = null,
+        int groups = 1)
+    {
+        var step = Step.Of("conv2d", x, weight, bias);
+        var geometry = Conv2dGeometry.Of("conv2d", x, weight, bias, stride ?? 1, padding ?? 0, dilation ?? 1, groups);
+        if (geometry is { KernelArea: 1, Groups: 1 } && geometry.Input.CountOf(2, 4) == 1 && geometry.Output.CountOf(2, 4) == 1)
+        {
+            // One pixel an image, as in squeeze-excite: a linear layer.
+            var y1 = Linear(Reshape(x, [geometry.N, geometry.C]), Reshape(step.Use(weight), [geometry.O, geometry.C]), bias);
+            return Reshape(y1, geometry.Output);
+        }
+
+        (x, weight, bias) = (Contiguous(x), Contiguous(weight), bias is null ? null : Contiguous(bias));
+        var y = step.New(geometry.Output, x.DType, "conv2d");
+        Conv2dKernels.For(x).Forward(geometry, x, weight, bias, y, accumulate: false);
+        if (step.Tracks(x, weight, bias))
+            step.Record(y, new Conv2dNode(geometry, x, weight, bias is not null), x, weight, bias);
+        return y;
+    }
+
+    internal static readonly KernelTable<IConv2dKernels> Conv2dKernels = new(new Conv2dReference(), new Conv2dCpu());
+
+    /// <summary>The gradient of a bias per channel: the sum over images and pixels of dy [N, O, OH, OW].</summary>
+    private static Tensor SumToChannels(Tensor dy) =>
+        Sum(Sum(Reshape(dy, [dy.Shape[0], dy.Shape[1], dy.Shape[2] * dy.Shape[3]]), [2]), [0]);
+
+    private sealed class Conv2dNode : Node
+    {
+        private readonly Conv2dGeometry _geometry;
+        private readonly Tensor _x;
+        private readonly Tensor _weight;
+        private readonly bool _hasBias;
+
+        public Conv2dNode(Conv2dGeometry geometry, Tensor x, Tensor weight, bool hasBias)
+        {
+            _geometry = geometry;
+            _x = Save(x);
+            _weight = Save(weight);
+            _hasBias = hasBias;
+        }
+
+        public override string Name => "conv2d";
+
+        public override void Backward(Tensor dy, Gradients into)
+        {
+            dy = Contiguous(dy);
+            var kernels = Conv2dKernels.For(dy);
+            if (into.Wants(0))
+            {
+                var (dx, accumulate) = into.Target(0);
+                kernels.InputGradient(_geometry, dy, _weight, dx, accumulate);
+            }
+
+            if (into.Wants(1))
+            {
+                var (dw, accumulate) = into.Target(1);
+                kernels.WeightGradient(_geometry, _x, dy, dw, accumulate);
+            }
+
+            if (_hasBias && into.Wants(2))
+                into.Give(2, SumToChannels(dy));
+        }
+    }
+}
+
+/// <summary>
+/// Kernels of <see cref="Op.Conv2d"/>: the product that is linear in x and in the weight, and its two transposes. All tensors
+/// are contiguous; with <c>accumulate</c> the result is added to what its tensor holds.
+/// </summary>
+internal interface IConv2dKernels
+{
+    /// <summary>y = conv(x, w) + bias.</summary>
+    void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, Tensor? bias, Tensor y, bool accumulate);
+
+    /// <summary>dx: each product of the sum that makes y, sent back to its x.</summary>
+    void InputGradient(Conv2dGeometry geometry, Tensor dy, Tensor w, Tensor dx, bool accumulate);
+
+    /// <summary>dw: each product of the sum that makes y, sent back to its weight.</summary>
+    void WeightGradient(Conv2dGeometry geometry, Tensor x, Tensor dy, Tensor dw, bool accumulate);
+}

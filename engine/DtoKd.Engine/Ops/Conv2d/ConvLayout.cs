@@ -1,0 +1,353 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace DtoKd.Engine.Cpu;
+
+/// <summary>
+/// How the images of one pass lie in a thread's scratch: zero-padded planes, small enough for the cache, in which every tap
+/// of the kernel reads the grid's vectors at one constant offset. So nothing is unfolded into columns.
+/// </summary>
+/// <remarks>
+/// A unit is a batch of small images or a band of rows of a large one, in one group. The vectors of its grid either follow
+/// each other over the whole plane, running over the padding between two rows, or start anew with each row: whichever takes
+/// fewer. Results are stored vector by vector; <see cref="Collect"/> picks what belongs to the grid.
+/// </remarks>
+internal sealed unsafe class ConvLayout
+{
+    // 128 KiB of planes leave room for weights and results in the smallest usual L2 of 256 KiB.
+    private const int PlaneBudget = 32768;
+
+    // Small images with many channels are batched beyond that: reading all weights for few pixels would be slower.
+    private const int BatchBudget = 8 * PlaneBudget;
+
+    // Lower bands would copy the rows above and below them too often.
+    private const int MinBandRows = 4;
+
+    private readonly ConvAxis _h;
+    private readonly ConvAxis _w;
+    private readonly int _images;
+    private readonly int _sourceH;
+    private readonly int _sourceW;
+    private readonly int _targetH;
+    private readonly int _targetW;
+    private readonly int _width;
+    private readonly int _rowVectors;
+    private readonly int _planeSize;
+    private readonly bool _byRows;
+
+    /// <param name="h">The vertical axis.</param>
+    /// <param name="w">The horizontal axis.</param>
+    /// <param name="images">Images in all.</param>
+    /// <param name="groups">Groups.</param>
+    /// <param name="sourceChannels">Channels of the source in one group.</param>
+    /// <param name="targetChannels">Channels of the destination in one group.</param>
+    /// <param name="source">Height and width of the source.</param>
+    /// <param name="target">Height and width of the destination.</param>
+    /// <param name="width">Floats in a vector.</param>
+    /// <param name="wantedVectors">Images are batched until a unit has about as many vectors.</param>
+    public ConvLayout(
+        ConvAxis h, ConvAxis w, int images, int groups, int sourceChannels, int targetChannels, Pair source, Pair target,
+        int width, int wantedVectors)
+    {
+        _h = h;
+        _w = w;
+        _images = images;
+        _width = width;
+        (_sourceH, _sourceW) = source;
+        (_targetH, _targetW) = target;
+        Groups = groups;
+        SourceChannels = sourceChannels;
+        TargetChannels = targetChannels;
+        Pitch = w.Grid + w.Reach;
+        Planes = h.Origins.Length * w.Origins.Length;
+
+        long floatsPerRow = Math.Max(1, (long)sourceChannels * Planes * Pitch);
+        int bandRows = (int)Math.Clamp((PlaneBudget / floatsPerRow) - h.Reach, MinBandRows, Math.Max(MinBandRows, h.Grid));
+        Bands = Math.Max(1, Math.Min(Pieces(h.Grid, bandRows), h.Grid / MinBandRows));
+        BandRows = Pieces(h.Grid, Bands);
+        _planeSize = (BandRows + h.Reach) * Pitch;
+        _rowVectors = Pieces(w.Grid, width);
+        _byRows = BandRows * _rowVectors <= Pieces((Math.Max(0, BandRows - 1) * Pitch) + w.Grid, width);
+        RowPitch = _byRows ? _rowVectors * width : Pitch;
+        ImageVectors = Vectors(BandRows);
+        Batch = 1;
+        if (Bands == 1 && ImageVectors > 0)
+        {
+            long fitting = BatchBudget / (floatsPerRow * (BandRows + h.Reach));
+            Batch = (int)Math.Clamp(Math.Min(Pieces(wantedVectors, ImageVectors), fitting), 1, Math.Max(1, images));
+        }
+
+        // An odd number of cache lines, so that the channels of one pixel do not share a set of the L1; a vector may run over
+        // the last plane by less than its width.
+        PlaneStride = (Pieces((Batch * _planeSize) + width, 16) | 1) * 16;
+        Offsets = new int[h.Targets.Length * w.Targets.Length][];
+        for (int i = 0; i < Offsets.Length; i++)
+            Offsets[i] = OffsetsOf(i);
+
+        // Whole vectors that are neighbours in the destination too are stored there at once.
+        long batchArea = (long)Batch * groups * targetChannels * _targetH * _targetW;
+        StoresInPlace = _byRows && w.Grid % width == 0 && Offsets.Length == 1 && h.Targets[0].Step == 1 && w.Targets[0].Step == 1
+            && batchArea <= int.MaxValue;
+        Bases = new int[Batch * ImageVectors];
+        Places = new int[Bases.Length];
+        for (int v = 0; v < Bases.Length; v++)
+        {
+            int image = v / ImageVectors, k = v % ImageVectors;
+            Bases[v] = (image * _planeSize) + (_byRows ? (k / _rowVectors * Pitch) + (k % _rowVectors * width) : k * width);
+            Places[v] = StoresInPlace ? (int)(batchArea / Batch * image) + (k * width) : v * width;
+        }
+    }
+
+    public int Groups { get; }
+
+    public int SourceChannels { get; }
+
+    public int TargetChannels { get; }
+
+    /// <summary>
+    /// For each pair of targets, where in the scratch the plane of each of its products begins, moved by its tap: source
+    /// channels times taps of them.
+    /// </summary>
+    public int[][] Offsets { get; }
+
+    /// <summary>Where each vector of a unit begins within any plane.</summary>
+    public int[] Bases { get; }
+
+    /// <summary>Where each vector of a unit is stored, in the destination or in the scratch.</summary>
+    public int[] Places { get; }
+
+    /// <summary>Whether results go to the destination without <see cref="Collect"/>.</summary>
+    public bool StoresInPlace { get; }
+
+    /// <summary>Images of a unit.</summary>
+    public int Batch { get; }
+
+    /// <summary>Units that make up all images, for one group.</summary>
+    public int Units => Pieces(_images, Batch) * Bands;
+
+    /// <summary>Floats of scratch for the planes of a unit.</summary>
+    public long PlanesLength => (long)SourceChannels * Planes * PlaneStride;
+
+    /// <summary>Floats of scratch for one channel of a unit's results.</summary>
+    public int RowLength => Bases.Length * _width;
+
+    private int Bands { get; }
+
+    private int BandRows { get; }
+
+    private int Planes { get; }
+
+    private int Pitch { get; }
+
+    private int PlaneStride { get; }
+
+    private int RowPitch { get; }
+
+    private int ImageVectors { get; }
+
+    /// <summary>The source channel of product <paramref name="k"/> of a pair of targets, and its place in a kernel.</summary>
+    public (int Channel, int Row, int Column) WeightOf(int target, int k)
+    {
+        var (tapsH, tapsW) = TapsOf(target);
+        int tap = k % (tapsH.Length * tapsW.Length);
+        return (k / (tapsH.Length * tapsW.Length), tapsH[tap / tapsW.Length].Index, tapsW[tap % tapsW.Length].Index);
+    }
+
+    /// <summary>Where the first result of a unit and group lies in the destination.</summary>
+    public long Start(int unit, int group)
+    {
+        var (image, _, row, _) = Range(unit);
+        return (((((long)image * Groups) + group) * TargetChannels * _targetH) + row) * _targetW;
+    }
+
+    /// <summary>Floats from one channel of the destination to the next.</summary>
+    public long TargetArea => (long)_targetH * _targetW;
+
+    /// <summary>The vectors of a unit: fewer than <see cref="Bases"/> in the last batch or band.</summary>
+    public int VectorsOf(int unit)
+    {
+        var (_, images, _, rows) = Range(unit);
+        return images == 1 ? Vectors(rows) : images * ImageVectors;
+    }
+
+    /// <summary>Copies the source planes of one unit and group into the scratch, zeros around them.</summary>
+    /// <param name="source">The whole source [images, groups * channels, h, w].</param>
+    /// <param name="unit">The unit.</param>
+    /// <param name="group">The group.</param>
+    /// <param name="planes">The scratch.</param>
+    public void Fill<V>(float* source, int unit, int group, float* planes)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var (firstImage, images, firstRow, rows) = Range(unit);
+        int channels = Groups * SourceChannels;
+        long area = (long)_sourceH * _sourceW;
+        for (int c = 0; c < SourceChannels; c++)
+        {
+            for (int k = 0; k < Planes; k++)
+            {
+                float* target = planes + ((long)((c * Planes) + k) * PlaneStride);
+                int top = _h.Origins[k / _w.Origins.Length] + (firstRow * _h.SourceStep);
+                int left = _w.Origins[k % _w.Origins.Length];
+                for (int image = 0; image < images; image++)
+                {
+                    float* plane = source + (((((long)firstImage + image) * channels) + (group * SourceChannels) + c) * area);
+                    FillPlane<V>(plane, top, left, rows + _h.Reach, target + (image * _planeSize));
+                }
+
+                // Vectors that run over the end are thrown away or multiplied by zero: they must be finite.
+                int used = ((images - 1) * _planeSize) + ((rows + _h.Reach) * Pitch);
+                new Span<float>(target + used, PlaneStride - used).Clear();
+            }
+        }
+    }
+
+    /// <summary>Lays out one unit of a tensor shaped like the forward results, vector by vector, zeros beside the grid.</summary>
+    /// <param name="dy">The whole tensor [images, channels, h, w].</param>
+    /// <param name="unit">The unit.</param>
+    /// <param name="channel">The channel, of all groups.</param>
+    /// <param name="row">The scratch: <see cref="RowLength"/>.</param>
+    public void Spread<V>(float* dy, int unit, int channel, float* row)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var (firstImage, images, firstRow, rows) = Range(unit);
+        for (int image = 0; image < images; image++)
+        {
+            long plane = ((firstImage + (long)image) * Groups * TargetChannels) + channel;
+            float* from = dy + (((plane * _targetH) + firstRow) * _targetW);
+            float* to = row + (image * ImageVectors * _width);
+            float* end = to + (Vectors(rows) * _width);
+            for (int i = 0; i < rows; i++)
+            {
+                CopyRow<V>(from, to, _w.Grid);
+                from += _w.Grid;
+                float* next = i == rows - 1 ? end : to + RowPitch;
+                for (float* p = to + _w.Grid; p < next; p++)
+                    *p = 0;
+                to = next;
+            }
+        }
+    }
+
+    /// <summary>Copies, or adds, one channel of a unit's results to where they belong.</summary>
+    /// <param name="row">The results, vector by vector.</param>
+    /// <param name="unit">The unit.</param>
+    /// <param name="pair">The pair of targets.</param>
+    /// <param name="channel">The channel, of all groups.</param>
+    /// <param name="destination">The whole destination [images, channels, h, w].</param>
+    /// <param name="accumulate">Add to what is there.</param>
+    public void Collect<V>(float* row, int unit, int pair, int channel, float* destination, bool accumulate)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var (firstImage, images, firstRow, rows) = Range(unit);
+        ConvTarget h = _h.Targets[pair / _w.Targets.Length], w = _w.Targets[pair % _w.Targets.Length];
+        int end = Math.Min(firstRow + rows, h.Count);
+        for (int image = 0; image < images; image++)
+        {
+            float* from = row + (image * ImageVectors * _width);
+            float* plane = destination + (((firstImage + (long)image) * Groups * TargetChannels) + channel) * TargetArea;
+            for (int i = firstRow; i < end; i++, from += RowPitch)
+            {
+                float* to = plane + ((long)(h.Start + (i * h.Step)) * _targetW) + w.Start;
+                if (w.Step == 1 && !accumulate)
+                    CopyRow<V>(from, to, w.Count);
+                else
+                    StoreRow(from, to, w.Count, w.Step, accumulate);
+            }
+        }
+    }
+
+    private (ConvTap[] H, ConvTap[] W) TapsOf(int pair) =>
+        (_h.Targets[pair / _w.Targets.Length].Taps, _w.Targets[pair % _w.Targets.Length].Taps);
+
+    private int[] OffsetsOf(int pair)
+    {
+        var (tapsH, tapsW) = TapsOf(pair);
+        int taps = tapsH.Length * tapsW.Length;
+        var offsets = new int[SourceChannels * taps];
+        for (int k = 0; k < offsets.Length; k++)
+        {
+            ConvTap h = tapsH[k % taps / tapsW.Length], w = tapsW[k % tapsW.Length];
+            int plane = (k / taps * Planes) + (h.Plane * _w.Origins.Length) + w.Plane;
+            offsets[k] = checked((plane * PlaneStride) + (h.Offset * Pitch) + w.Offset);
+        }
+
+        return offsets;
+    }
+
+    private static void StoreRow(float* from, float* to, int count, int step, bool accumulate)
+    {
+        for (int j = 0; j < count; j++)
+            to[j * step] = accumulate ? to[j * step] + from[j] : from[j];
+    }
+
+    private void FillPlane<V>(float* source, int top, int left, int rows, float* target)
+        where V : unmanaged, IFloatLane<V>
+    {
+        int step = _w.SourceStep;
+        int from = Math.Min(Pitch, left >= 0 ? 0 : Pieces(-left, step));
+        int to = Math.Max(from, left >= _sourceW ? 0 : Math.Min(Pitch, ((_sourceW - 1 - left) / step) + 1));
+        for (int i = 0; i < rows; i++, target += Pitch)
+        {
+            int row = top + (i * _h.SourceStep);
+            if (row < 0 || row >= _sourceH)
+            {
+                new Span<float>(target, Pitch).Clear();
+                continue;
+            }
+
+            float* line = source + ((long)row * _sourceW) + left;
+            for (int j = 0; j < from; j++)
+                target[j] = 0;
+            if (step == 1)
+            {
+                CopyRow<V>(line + from, target + from, to - from);
+            }
+            else
+            {
+                for (int j = from; j < to; j++)
+                    target[j] = line[j * step];
+            }
+
+            for (int j = to; j < Pitch; j++)
+                target[j] = 0;
+        }
+    }
+
+    // Rows are short: the rest of one is copied by a vector that ends with it, over what the one before has copied.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void CopyRow<V>(float* from, float* to, int count)
+        where V : unmanaged, IFloatLane<V>
+    {
+        if (count >= V.Width)
+        {
+            for (int i = 0; i + V.Width <= count; i += V.Width)
+                V.Store(V.Load(from + i), to + i);
+            V.Store(V.Load(from + count - V.Width), to + count - V.Width);
+        }
+        else if (count >= Vector128<float>.Count)
+        {
+            int last = count - Vector128<float>.Count;
+            var end = Vector128.Load(from + last);
+            for (int i = 0; i < last; i += Vector128<float>.Count)
+                Vector128.Store(Vector128.Load(from + i), to + i);
+            Vector128.Store(end, to + last);
+        }
+        else
+        {
+            for (int i = 0; i < count; i++)
+                to[i] = from[i];
+        }
+    }
+
+    private (int FirstImage, int Images, int FirstRow, int Rows) Range(int unit)
+    {
+        int image = unit / Bands * Batch;
+        int row = unit % Bands * BandRows;
+        return (image, Math.Min(Batch, _images - image), row, Math.Max(0, Math.Min(BandRows, _h.Grid - row)));
+    }
+
+    private int Vectors(int rows) => rows == 0 || _w.Grid == 0 ? 0
+        : _byRows ? rows * _rowVectors : Pieces(((rows - 1) * Pitch) + _w.Grid, _width);
+
+    private static int Pieces(int length, int piece) => (int)(((long)length + piece - 1) / piece);
+}

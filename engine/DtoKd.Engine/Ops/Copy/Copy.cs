@@ -1,0 +1,136 @@
+using DtoKd.Engine.Cpu;
+
+namespace DtoKd.Engine;
+
+/// <summary>
+/// The operations on tensors. Each lives in its own folder, or its own file if it is composed of others; what is recorded
+/// for the backward pass stands beside the forward function.
+/// </summary>
+public static unsafe partial class Op
+{
+    // A block of rows copies about this many elements.
+    private const long CopyGrain = 16384;
+
+    /// <summary>The same elements stored row by row without gaps; the tensor itself if they already are.</summary>
+    /// <param name="x">Any tensor.</param>
+    public static Tensor Contiguous(Tensor x)
+    {
+        if (x.IsContiguous)
+            return x;
+        var step = Step.Of("contiguous", x);
+        var y = step.New(x.Shape, x.DType, "contiguous");
+        Copy(x, y, accumulate: false);
+        if (step.Tracks(x))
+            step.Record(y, new PassNode("contiguous"), x);
+        return y;
+    }
+
+    /// <summary>Copies, or adds, elements between two tensors of one shape and type, each with any strides.</summary>
+    internal static void Copy(Tensor from, Tensor to, bool accumulate)
+    {
+        if (from.Shape != to.Shape || from.DType != to.DType)
+            throw new ArgumentException($"copy: {from} to {to}");
+        var loop = new StridedLoop(to.Shape, to.Strides, from.Strides);
+        switch (to.DType)
+        {
+            case DType.F32 when accumulate:
+                Rows<float, AddFloats>(loop, from, to);
+                break;
+            case DType.F64 when accumulate:
+                Rows<double, AddDoubles>(loop, from, to);
+                break;
+            case DType.F32:
+                Rows<float, Move<float>>(loop, from, to);
+                break;
+            case DType.F64:
+                Rows<double, Move<double>>(loop, from, to);
+                break;
+            case DType.I64:
+                Rows<long, Move<long>>(loop, from, to);
+                break;
+            case DType.I32:
+                Rows<int, Move<int>>(loop, from, to);
+                break;
+            default:
+                Rows<bool, Move<bool>>(loop, from, to);
+                break;
+        }
+    }
+
+    private static void Rows<T, TStore>(StridedLoop loop, Tensor from, Tensor to)
+        where T : unmanaged
+        where TStore : struct, IStore<T>
+    {
+        T* source = from.Pointer<T>(), target = to.Pointer<T>();
+        var team = ((CpuDevice)to.Device).Team;
+        if (loop.Rows == 1)
+        {
+            long st = loop.InnerStride(0), ss = loop.InnerStride(1);
+            team.ForRange(loop.Inner, CopyGrain, (start, end) =>
+                Row<T, TStore>(target + (start * st), st, source + (start * ss), ss, end - start));
+            return;
+        }
+
+        team.ForRange(loop.Rows, Math.Max(1, CopyGrain / loop.Inner), (start, end) =>
+        {
+            Span<long> at = stackalloc long[StridedLoop.MaxOperands];
+            for (long row = start; row < end; row++)
+            {
+                loop.Offsets(row, at);
+                Row<T, TStore>(target + at[0], loop.InnerStride(0), source + at[1], loop.InnerStride(1), loop.Inner);
+            }
+        });
+    }
+
+    private static void Row<T, TStore>(T* target, long targetStride, T* source, long sourceStride, long count)
+        where T : unmanaged
+        where TStore : struct, IStore<T>
+    {
+        if (targetStride == 1 && sourceStride == 1)
+        {
+            TStore.Row(new ReadOnlySpan<T>(source, checked((int)count)), new Span<T>(target, (int)count));
+            return;
+        }
+
+        for (long i = 0; i < count; i++)
+            TStore.One(source[i * sourceStride], ref target[i * targetStride]);
+    }
+
+    private interface IStore<T>
+    {
+        static abstract void One(T value, ref T target);
+
+        static abstract void Row(ReadOnlySpan<T> values, Span<T> target);
+    }
+
+    private readonly struct Move<T> : IStore<T>
+    {
+        public static void One(T value, ref T target) => target = value;
+
+        public static void Row(ReadOnlySpan<T> values, Span<T> target) => values.CopyTo(target);
+    }
+
+    private readonly struct AddFloats : IStore<float>
+    {
+        public static void One(float value, ref float target) => target += value;
+
+        public static void Row(ReadOnlySpan<float> values, Span<float> target) =>
+            System.Numerics.Tensors.TensorPrimitives.Add(target, values, target);
+    }
+
+    private readonly struct AddDoubles : IStore<double>
+    {
+        public static void One(double value, ref double target) => target += value;
+
+        public static void Row(ReadOnlySpan<double> values, Span<double> target) =>
+            System.Numerics.Tensors.TensorPrimitives.Add(target, values, target);
+    }
+
+    /// <summary>The result has the input's elements in the input's order: its gradient is the input's.</summary>
+    private sealed class PassNode(string op) : Node
+    {
+        public override string Name => op;
+
+        public override void Backward(Tensor dy, Gradients into) => into.Give(0, dy);
+    }
+}

@@ -1,0 +1,137 @@
+using System.Numerics;
+
+namespace DtoKd.Engine;
+
+public static unsafe partial class Op
+{
+    /// <summary>
+    /// Single elements named by an index along one axis: y[.., i, ..] = x[.., index[.., i, ..], ..], the other axes at the same
+    /// place.
+    /// </summary>
+    /// <param name="x">Any tensor.</param>
+    /// <param name="axis">The axis; negative counts from the last.</param>
+    /// <param name="index">I64 of x's rank, along the other axes not larger than x.</param>
+    /// <returns>A tensor of the index's shape.</returns>
+    /// <exception cref="ArgumentException">The index does not fit x, or an entry is out of range.</exception>
+    public static Tensor Gather(Tensor x, int axis, Tensor index)
+    {
+        var step = Step.Of("gather", x, index);
+        axis = x.Shape.Axis(axis);
+        bool fits = index.DType == DType.I64 && index.Shape.Rank == x.Shape.Rank;
+        for (int i = 0; fits && i < x.Shape.Rank; i++)
+            fits = i == axis || index.Shape[i] <= x.Shape[i];
+        if (!fits)
+            throw new ArgumentException($"gather: got index {index} for {x.Shape} along axis {axis}");
+        index = Contiguous(index);
+        RequireInRange("gather", index, x.Shape[axis]);
+        var y = step.New(index.Shape, x.DType, "gather");
+        switch (x.DType.Size())
+        {
+            case 8:
+                GatherElements((long*)x.Bytes(), x.Strides, axis, index, (long*)y.Bytes());
+                break;
+            case 4:
+                GatherElements((int*)x.Bytes(), x.Strides, axis, index, (int*)y.Bytes());
+                break;
+            default:
+                GatherElements(x.Bytes(), x.Strides, axis, index, y.Bytes());
+                break;
+        }
+
+        if (step.Tracks(x))
+            step.Record(y, new GatherNode(index, axis), x);
+        return y;
+    }
+
+    /// <summary>A 1 at each index, along a new last axis, among zeros.</summary>
+    /// <param name="index">I64 of any shape: numbers from 0 .. <paramref name="classes"/> - 1.</param>
+    /// <param name="classes">The size of the new axis.</param>
+    /// <param name="dtype">The type of the result.</param>
+    /// <returns>[..., classes].</returns>
+    /// <exception cref="ArgumentException">An index of another type or out of range.</exception>
+    public static Tensor OneHot(Tensor index, int classes, DType dtype = DType.F32)
+    {
+        var step = Step.Of("one_hot", index);
+        if (index.DType != DType.I64)
+            throw new ArgumentException($"one_hot: got {index}, expected I64");
+        index = Contiguous(index);
+        RequireInRange("one_hot", index, classes);
+        var y = step.New(index.Shape.Insert(index.Shape.Rank, classes), dtype, "one_hot");
+        y.Clear();
+        var values = index.Span<long>();
+        for (int i = 0; i < values.Length; i++)
+        {
+            long at = ((long)i * classes) + values[i];
+            switch (dtype)
+            {
+                case DType.F32:
+                    y.Pointer<float>()[at] = 1;
+                    break;
+                case DType.F64:
+                    y.Pointer<double>()[at] = 1;
+                    break;
+                case DType.I32:
+                    y.Pointer<int>()[at] = 1;
+                    break;
+                case DType.I64:
+                    y.Pointer<long>()[at] = 1;
+                    break;
+                default:
+                    y.Pointer<bool>()[at] = true;
+                    break;
+            }
+        }
+
+        return y;
+    }
+
+    private static void GatherElements<T>(T* x, Strides strides, int axis, Tensor index, T* y)
+        where T : unmanaged
+    {
+        long* at = index.Pointer<long>();
+        long stride = strides[axis], count = index.Count;
+        strides[axis] = 0;
+        var place = new StridedIndex(index.Shape, strides);
+        for (long i = 0; i < count; i++, place.Next())
+            y[i] = x[place.Offset + (at[i] * stride)];
+    }
+
+    private static void AddGathered<T>(Tensor dx, int axis, Tensor index, Tensor dy)
+        where T : unmanaged, IAdditionOperators<T, T, T>
+    {
+        T* target = dx.Pointer<T>(), source = dy.Pointer<T>();
+        long* at = index.Pointer<long>();
+        var strides = dx.Strides;
+        long stride = strides[axis], count = index.Count;
+        strides[axis] = 0;
+        var place = new StridedIndex(index.Shape, strides);
+        for (long i = 0; i < count; i++, place.Next())
+            target[place.Offset + (at[i] * stride)] += source[i];
+    }
+
+    /// <summary>An element's gradient is the sum over the places it was copied to, in their order.</summary>
+    private sealed class GatherNode : Node
+    {
+        private readonly Tensor _index;
+        private readonly int _axis;
+
+        public GatherNode(Tensor index, int axis)
+        {
+            _index = Save(index);
+            _axis = axis;
+        }
+
+        public override string Name => "gather";
+
+        public override void Backward(Tensor dy, Gradients into)
+        {
+            var target = into.Target(0);
+            if (!target.Accumulate)
+                target.Tensor.Clear();
+            if (dy.DType == DType.F64)
+                AddGathered<double>(target.Tensor, _axis, _index, Contiguous(dy));
+            else
+                AddGathered<float>(target.Tensor, _axis, _index, Contiguous(dy));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+using System.Numerics;
+
+namespace DtoKd.Engine;
+
+public static unsafe partial class Op
+{
+    /// <summary>
+    /// - w_t logProbabilities[t] of each sample with label t: with <see cref="LogSoftmax"/> the same as
+    /// <see cref="CrossEntropy"/>, which computes both at once.
+    /// </summary>
+    /// <param name="logProbabilities">[N, C], [N, C, ...] with one sample per place, or [C].</param>
+    /// <param name="targets">I64 labels, of that shape without the axis of classes.</param>
+    /// <param name="reduction">The mean divides by the sum of the labels' weights.</param>
+    /// <param name="ignoreIndex">Samples with this label count nothing and get no gradient.</param>
+    /// <param name="weight">w, [C]; null for 1. No gradient flows through it.</param>
+    /// <returns>A scalar, or without reduction one value per sample.</returns>
+    /// <exception cref="ArgumentException">Shapes or types do not fit, or a label is not 0 .. C - 1.</exception>
+    public static Tensor NllLoss(
+        Tensor logProbabilities,
+        Tensor targets,
+        Reduction reduction = Reduction.Mean,
+        long ignoreIndex = -100,
+        Tensor? weight = null)
+    {
+        const string op = "nll_loss";
+        var step = Step.Of(op, logProbabilities, targets);
+        var rows = ClassTargets.RowShape(op, logProbabilities);
+        int classes = logProbabilities.Shape[logProbabilities.Shape.Rank == 1 ? 0 : 1];
+        Require.Shape(op, "weight", weight, [classes], logProbabilities);
+        step.RefuseGradient($"{op} in its weight", weight);
+        weight = weight is null ? null : Contiguous(weight);
+        targets = Contiguous(targets);
+        double count = ClassTargets.Check(op, targets, rows, classes, weight, ignoreIndex);
+        var x = ClassTargets.Rows(logProbabilities);
+        var loss = step.New(rows, x.DType, op);
+        if (x.DType == DType.F64)
+            NllForward<double>(x, targets, weight, loss, classes, ignoreIndex);
+        else
+            NllForward<float>(x, targets, weight, loss, classes, ignoreIndex);
+        if (step.Tracks(x))
+            step.Record(loss, new NllLossNode(targets, weight, classes, ignoreIndex), x);
+        return Reduce(loss, reduction, count);
+    }
+
+    // One number per row is read: too little work to share out.
+    private static void NllForward<T>(Tensor x, Tensor targets, Tensor? weight, Tensor loss, int classes, long ignoreIndex)
+        where T : unmanaged, IFloatingPoint<T>
+    {
+        T* from = x.Pointer<T>(), to = loss.Pointer<T>();
+        long* label = targets.Pointer<long>();
+        for (long row = 0; row < loss.Count; row++)
+        {
+            to[row] = label[row] == ignoreIndex
+                ? T.Zero
+                : -from[(row * classes) + label[row]] * T.CreateTruncating(ClassTargets.Weight(weight, label[row]));
+        }
+    }
+
+    private sealed class NllLossNode : Node
+    {
+        private readonly Tensor _targets;
+        private readonly Tensor? _weight;
+        private readonly int _classes;
+        private readonly long _ignoreIndex;
+
+        public NllLossNode(Tensor targets, Tensor? weight, int classes, long ignoreIndex)
+        {
+            _targets = Save(targets);
+            _weight = weight is null ? null : Save(weight);
+            (_classes, _ignoreIndex) = (classes, ignoreIndex);
+        }
+
+        public override string Name => "nll_loss";
+
+        public override void Backward(Tensor dy, Gradients into)
+        {
+            var dx = into.Step.Zeros(Inputs[0].Shape, dy.DType);
+            if (dy.DType == DType.F64)
+                Scatter<double>(Contiguous(dy), dx);
+            else
+                Scatter<float>(Contiguous(dy), dx);
+            into.Give(0, dx);
+        }
+
+        private void Scatter<T>(Tensor dy, Tensor dx)
+            where T : unmanaged, IFloatingPoint<T>
+        {
+            T* from = dy.Pointer<T>(), to = dx.Pointer<T>();
+            long* label = _targets.Pointer<long>();
+            for (long row = 0; row < dy.Count; row++)
+            {
+                if (label[row] != _ignoreIndex)
+                    to[(row * _classes) + label[row]] = -from[row] * T.CreateTruncating(ClassTargets.Weight(_weight, label[row]));
+            }
+        }
+    }
+}

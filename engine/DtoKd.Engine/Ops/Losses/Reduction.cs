@@ -1,0 +1,26 @@
+namespace DtoKd.Engine;
+
+/// <summary>How a loss combines the values of its samples or elements.</summary>
+public enum Reduction
+{
+    /// <summary>Not at all: one value per sample or element.</summary>
+    None,
+
+    /// <summary>Their mean; NaN if there are none.</summary>
+    Mean,
+
+    /// <summary>Their sum.</summary>
+    Sum,
+}
+
+public static partial class Op
+{
+    /// <summary>The values as they are, their sum, or their sum divided by <paramref name="count"/>.</summary>
+    private static Tensor Reduce(Tensor values, Reduction reduction, double count) => reduction switch
+    {
+        Reduction.None => values,
+        Reduction.Sum => Sum(values),
+        Reduction.Mean => Affine(Sum(values), 1 / count),
+        _ => throw new ArgumentException($"unknown reduction {reduction}"),
+    };
+}

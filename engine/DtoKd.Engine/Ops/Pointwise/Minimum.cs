@@ -1,0 +1,23 @@
+namespace DtoKd.Engine;
+
+public static partial class Op
+{
+    /// <summary>
+    /// The smaller of a and b, element by element, with broadcasting; NaN where either is. Equal elements share the
+    /// gradient, half each.
+    /// </summary>
+    public static Tensor Minimum(Tensor a, Tensor b) => Pointwise.Binary("minimum", a, b, default(MinimumFormula));
+
+    private readonly struct MinimumFormula : IBinary
+    {
+        public V Value<V>(V a, V b)
+            where V : unmanaged, ILane<V> => V.Min(a, b);
+
+        public V SlopeA<V>(V a, V b)
+            where V : unmanaged, ILane<V> =>
+            V.Select(V.Less(a, b), V.Of(1), V.Select(V.Equal(a, b), V.Of(0.5), V.Of(0)));
+
+        public V SlopeB<V>(V a, V b)
+            where V : unmanaged, ILane<V> => SlopeA(b, a);
+    }
+}

@@ -1,0 +1,39 @@
+using static DtoKd.Engine.OpInput;
+
+namespace DtoKd.Engine;
+
+public static partial class Op
+{
+    internal static OpDeclaration WindowAttentionDeclaration =>
+        new(nameof(WindowAttention), nameof(WindowPartition), nameof(WindowReverse), nameof(ShiftMask),
+            nameof(RelativePositionIndex), nameof(RelativePositionBias), nameof(PatchMerging))
+        {
+            Samples =
+            [
+                new("plain", [Float(4, 9, 12), Float(25, 2)], t => WindowAttention(t[0], 2, t[1], 3)),
+                new("shifted", [Float(8, 4, 6), Float(9, 2)],
+                    t => WindowAttention(t[0], 2, t[1], 2, ShiftMask(t[0].Step!, 4, 4, 2, 1, 1, t[0].DType))),
+                new("partition", [Float(2, 4, 6, 3)], t => WindowPartition(t[0], 2)),
+                new("partition of one window", [Float(1, 3, 3, 2)], t => WindowPartition(t[0], 3)),
+                new("reverse", [Float(12, 4, 3)], t => WindowReverse(t[0], 2, 4, 6)),
+                new("shift mask", [Index(1, 1)], t => ShiftMask(t[0].Step!, 6, 9, 3, 1, 0)),
+                new("relative position index", [Index(1, 1)], t => RelativePositionIndex(t[0].Step!, 2, 3)),
+                new("relative position bias", [Float(15, 2)], t => RelativePositionBias(t[0], 2, 3)),
+                new("patch merging", [Float(2, 4, 6, 3)], t => PatchMerging(t[0])),
+                new("patch merging of odd sides", [Float(1, 3, 5, 2)], t => PatchMerging(t[0])),
+            ],
+            Errors =
+            [
+                new("partition", [Float(1, 4, 5, 2)], t => WindowPartition(t[0], 2), "[1, 4, 5, 2] for windows of 2"),
+                new("reverse", [Float(5, 4, 3)], t => WindowReverse(t[0], 2, 4, 6), "[5, 4, 3] is not made of windows"),
+                new("shift", [Index(1, 1)], t => ShiftMask(t[0].Step!, 4, 4, 2, 2, 0), "shifts 2 and 0 are not in 0 .. 1"),
+                new("tiles", [Index(1, 1)], t => ShiftMask(t[0].Step!, 4, 5, 2, 1, 1), "do not tile a map of 4 x 5"),
+                new("index", [Index(1, 1)], t => RelativePositionIndex(t[0].Step!, 0, 3), "an empty window of 0 x 3"),
+                new("table", [Float(9, 2)], t => RelativePositionBias(t[0], 3, 3), "expected [25, heads]"),
+                new("tokens", [Float(4, 9, 12), Float(25, 2)], t => WindowAttention(t[0], 2, t[1], 2), "[B * windows, 4, 3 C]"),
+                new("mask", [Float(4, 9, 12), Float(25, 2), Float(3, 9, 9)],
+                    t => WindowAttention(t[0], 2, t[1], 3, t[2]), "got mask [3, 9, 9]"),
+                new("map", [Float(4, 4)], t => PatchMerging(t[0]), "expected [B, H, W, C]"),
+            ],
+        };
+}

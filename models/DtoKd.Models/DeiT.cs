@@ -1,0 +1,156 @@
+using DtoKd.Engine;
+
+namespace DtoKd.Models;
+
+/// <summary>The sizes of a <see cref="DeiT"/>.</summary>
+/// <param name="PatchSize">The side of a patch in pixels.</param>
+/// <param name="Size">The size of a token, D.</param>
+/// <param name="Depth">The number of blocks.</param>
+/// <param name="Heads">Attention heads in each block; divides <paramref name="Size"/>.</param>
+/// <param name="Distilled">Whether there is a distillation token with a head of its own.</param>
+/// <param name="DropPath">The share of samples whose last block's branches are skipped in training; earlier blocks less.</param>
+public sealed record DeiTConfig(int PatchSize, int Size, int Depth, int Heads, bool Distilled = false, double DropPath = 0)
+{
+    /// <summary>
+    /// The deviation of the first weights, tokens and positions: 0.02 in the published networks. Tokens of a few dozen
+    /// numbers need more, or positions drown beside the patches.
+    /// </summary>
+    public double Deviation { get; init; } = 0.02;
+}
+
+/// <summary>
+/// The vision transformer as trained by DeiT: image patches become tokens beside a class token (Dosovitskiy et al. 2021) and,
+/// if asked for, a distillation token whose head imitates a teacher (Touvron et al. 2021). Parameter names are timm's.
+/// </summary>
+/// <remarks>Token order: class, distillation, patches row by row.</remarks>
+public sealed class DeiT : VisionModel
+{
+    private const double Epsilon = 1e-6;
+    private const int MlpRatio = 4;
+
+    private readonly ImageSpec _spec;
+    private readonly DeiTConfig _config;
+    private readonly Parameter _classToken;
+    private readonly Parameter? _distillationToken;
+    private readonly Parameter _positions;
+    private readonly Conv2d _patches;
+    private readonly Block[] _blocks;
+    private readonly LayerNorm _norm;
+    private readonly Linear _head;
+    private readonly Linear? _distillationHead;
+    private readonly int _rows;
+    private readonly int _columns;
+    private readonly int[] _featureBlocks;
+
+    /// <summary>Declares the network.</summary>
+    /// <param name="scope">Where its parameters go.</param>
+    /// <param name="spec">The images.</param>
+    /// <param name="config">The sizes.</param>
+    /// <exception cref="ArgumentException">Patches do not tile the image, or heads do not divide the token.</exception>
+    public DeiT(ParameterScope scope, ImageSpec spec, DeiTConfig config)
+    {
+        if (spec.Height % config.PatchSize != 0 || spec.Width % config.PatchSize != 0)
+            throw new ArgumentException($"patches of {config.PatchSize} do not tile images of {spec.Height} x {spec.Width}");
+        if (config.Size % config.Heads != 0)
+            throw new ArgumentException($"{config.Heads} heads do not divide tokens of size {config.Size}");
+        _spec = spec;
+        _config = config;
+        _rows = spec.Height / config.PatchSize;
+        _columns = spec.Width / config.PatchSize;
+        var normal = Init.TruncatedNormalOf(config.Deviation);
+        int tokens = (_rows * _columns) + (config.Distilled ? 2 : 1);
+        _classToken = scope.Parameter("cls_token", [1, 1, config.Size], normal, decays: false);
+        if (config.Distilled)
+            _distillationToken = scope.Parameter("dist_token", [1, 1, config.Size], normal, decays: false);
+        _positions = scope.Parameter("pos_embed", [1, tokens, config.Size], normal, decays: false);
+        _patches = new Conv2d(
+            scope["patch_embed"]["proj"], spec.Channels, config.Size, config.PatchSize, config.PatchSize, padding: 0, bias: true, initialiser: Init.LeCun);
+        _blocks = new Block[config.Depth];
+        for (int i = 0; i < config.Depth; i++)
+        {
+            double dropPath = config.Depth == 1 ? config.DropPath : config.DropPath * i / (config.Depth - 1);
+            _blocks[i] = new Block(scope["blocks"][i], config.Size, config.Heads, dropPath, normal);
+        }
+
+        _norm = new LayerNorm(scope["norm"], config.Size, Epsilon);
+        _head = new Linear(scope["head"], config.Size, spec.Classes, initialiser: normal);
+        if (config.Distilled)
+            _distillationHead = new Linear(scope["head_dist"], config.Size, spec.Classes, initialiser: normal);
+
+        // Quarters of the depth stand in for the stages of a convolutional network; the last one follows the final norm.
+        _featureBlocks = [.. Enumerable.Range(1, 4).Select(i => (config.Depth * i / 4) - 1).Where(i => i >= 0).Distinct()];
+        Features = [.. _featureBlocks.Select(i => new FeatureInfo(
+            i == config.Depth - 1 ? "norm" : $"blocks.{i}", config.Size, _rows, _columns))];
+    }
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<FeatureInfo> Features { get; }
+
+    /// <inheritdoc/>
+    public override ModelOutput Forward(Tensor images, bool withFeatures = false)
+    {
+        var step = images.Step!;
+        int batch = images.Shape[0];
+        var features = new List<Tensor>();
+        var x = Embed(images);
+        for (int i = 0; i < _blocks.Length; i++)
+        {
+            x = _blocks[i].Forward(x);
+            if (withFeatures && i < _blocks.Length - 1 && _featureBlocks.Contains(i))
+                features.Add(PatchMap(x));
+        }
+
+        x = _norm.Forward(x);
+        if (withFeatures)
+            features.Add(PatchMap(x));
+        Tensor Token(int index) => Op.Reshape(Op.Slice(x, 1, index, index + 1), [batch, _config.Size]);
+        return new ModelOutput(_head.Forward(Token(0)), features)
+        {
+            DistillationLogits = _distillationHead?.Forward(Token(1)),
+        };
+    }
+
+    /// <summary>Images [N, C, H, W] to tokens [N, 1 or 2 + patches, D] with positions added.</summary>
+    private Tensor Embed(Tensor images)
+    {
+        var step = images.Step!;
+        using var scope = step.Scope();
+        int batch = images.Shape[0];
+        if (images.Shape != new Shape(batch, _spec.Channels, _spec.Height, _spec.Width))
+        {
+            throw new ArgumentException(
+                $"images of shape {images.Shape} for a network of [N, {_spec.Channels}, {_spec.Height}, {_spec.Width}]");
+        }
+
+        var patches = Op.Transpose(Op.Reshape(_patches.Forward(images), [batch, _config.Size, _rows * _columns]), 1, 2);
+        Tensor Repeated(Parameter token) => Op.Expand(step.Use(token), [batch, 1, _config.Size]);
+        var tokens = _distillationToken is null
+            ? Op.Concat([Repeated(_classToken), patches], 1)
+            : Op.Concat([Repeated(_classToken), Repeated(_distillationToken), patches], 1);
+        return scope.Return(tokens + _positions);
+    }
+
+    /// <summary>The patch tokens [N, ., D] as a map [N, D, rows, columns].</summary>
+    private Tensor PatchMap(Tensor tokens)
+    {
+        var patches = Op.Slice(tokens, 1, tokens.Shape[1] - (_rows * _columns));
+        return Op.Permute(Op.Reshape(patches, [tokens.Shape[0], _rows, _columns, _config.Size]), 0, 3, 1, 2);
+    }
+
+    /// <summary>Attention, then a perceptron, each behind a norm and beside a shortcut.</summary>
+    private sealed class Block(ParameterScope scope, int size, int heads, double dropPath, Initialiser normal)
+    {
+        private readonly LayerNorm _norm1 = new(scope["norm1"], size, Epsilon);
+        private readonly Linear _qkv = new(scope["attn"]["qkv"], size, 3 * size, initialiser: normal);
+        private readonly Linear _projection = new(scope["attn"]["proj"], size, size, initialiser: normal);
+        private readonly LayerNorm _norm2 = new(scope["norm2"], size, Epsilon);
+        private readonly Mlp _mlp = new(scope["mlp"], size, MlpRatio * size, normal);
+
+        public Tensor Forward(Tensor x)
+        {
+            using var scope = x.Step!.Scope();
+            x += Op.DropPath(_projection.Forward(Op.SelfAttention(_qkv.Forward(_norm1.Forward(x)), heads)), dropPath);
+            return scope.Return(x + Op.DropPath(_mlp.Forward(_norm2.Forward(x)), dropPath));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+using DtoKd.Engine;
+
+namespace DtoKd.Models;
+
+/// <summary>A bias-free convolution (<c>conv</c>), batch norm (<c>bn</c>) and, if asked for, ReLU.</summary>
+public sealed class ConvNorm
+{
+    private readonly Conv2d _conv;
+    private readonly BatchNorm2d _norm;
+    private readonly bool _relu;
+
+    /// <summary>Declares the layers.</summary>
+    /// <param name="scope">The name they share.</param>
+    /// <param name="inputs">Channels of the input.</param>
+    /// <param name="outputs">Channels of the result.</param>
+    /// <param name="kernel">The side of the kernel; padded by half of it.</param>
+    /// <param name="stride">The step between positions.</param>
+    /// <param name="groups">Groups of channels that do not mix.</param>
+    /// <param name="relu">Whether a ReLU follows.</param>
+    /// <param name="scale">The batch norm's first weights; ones when null.</param>
+    public ConvNorm(
+        ParameterScope scope, int inputs, int outputs, int kernel, int stride = 1, int groups = 1, bool relu = true, Initialiser? scale = null)
+    {
+        _conv = new Conv2d(scope["conv"], inputs, outputs, kernel, stride, groups: groups);
+        _norm = new BatchNorm2d(scope["bn"], outputs, scale);
+        _relu = relu;
+    }
+
+    /// <summary>Applies the layers to [N, inputs, H, W].</summary>
+    public Tensor Forward(Tensor x)
+    {
+        var y = _norm.Forward(_conv.Forward(x));
+        return _relu ? Op.Relu(y) : y;
+    }
+}

@@ -1,0 +1,418 @@
+using DtoKd.Engine.Cpu;
+
+namespace DtoKd.Engine.Tests.Devices;
+
+public sealed unsafe class GemmTests
+{
+    // Products of up to a few hundred terms, each rounded once per step: the random walk of the roundings stays well below
+    // this share of the sum of magnitudes, and a wrong or missing term stays well above it.
+    private const double Tolerance = 2e-6;
+
+    private const float Canary = 12345.5f;
+
+    public static TheoryData<SimdLevel> Levels => [SimdLevel.Portable, SimdLevel.Avx2, SimdLevel.Avx512];
+
+    [Theory]
+    [MemberData(nameof(Levels))]
+    public void Agrees_with_the_double_sum_around_tile_edges(SimdLevel simd)
+    {
+        int[] sizes = simd == SimdLevel.Avx512 && Simd.Widest != SimdLevel.Avx512
+            ? [1, 2, 7, 13, 14, 15, 17, 31, 32, 33]
+            : [1, 2, 5, 6, 7, 8, 13, 14, 15, 16, 17, 31, 32, 33, 63, 64, 65];
+        int k = 0;
+        foreach (int m in sizes)
+        {
+            foreach (int n in sizes)
+                new Problem(m, n, sizes[k++ % sizes.Length], seed: k).CheckSerial(simd);
+        }
+    }
+
+    [Theory]
+    [InlineData(SimdLevel.Portable, 131, 197, 301)]
+    [InlineData(SimdLevel.Portable, 1, 300, 777)]
+    [InlineData(SimdLevel.Avx2, 197, 197, 64)]
+    [InlineData(SimdLevel.Avx2, 311, 333, 529)]
+    [InlineData(SimdLevel.Avx2, 12, 1100, 260)]
+    [InlineData(SimdLevel.Avx2, 13, 1100, 260)]
+    [InlineData(SimdLevel.Avx2, 300, 1, 300)]
+    [InlineData(SimdLevel.Avx2, 7, 9, 5000)]
+    [InlineData(SimdLevel.Avx512, 45, 67, 301)]
+    [InlineData(SimdLevel.Avx512, 240, 40, 20)]
+    [InlineData(SimdLevel.Avx512, 28, 70, 30)]
+    public void Agrees_with_the_double_sum_over_several_blocks(SimdLevel simd, int m, int n, int k) =>
+        new Problem(m, n, k, seed: m).CheckSerial(simd);
+
+    [Theory]
+    [MemberData(nameof(Levels))]
+    public void Takes_all_four_transpose_forms_and_any_stride(SimdLevel simd)
+    {
+        foreach (var (m, n, k) in new[] { (37, 53, 43), (14, 64, 16), (6, 35, 9), (70, 16, 24) })
+        {
+            foreach (var aLayout in Enum.GetValues<Layout>())
+            {
+                foreach (var bLayout in Enum.GetValues<Layout>())
+                    new Problem(m, n, k, seed: 3, aLayout, bLayout).CheckSerial(simd);
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Levels))]
+    public void Applies_factor_accumulation_and_biases_once(SimdLevel simd)
+    {
+        // The third shape has two blocks of K: the factor belongs to both, the biases and the old C to one.
+        foreach (var (m, n, k) in new[] { (29, 70, 20), (14, 32, 8), (15, 33, 300), (6, 16, 300), (5, 3, 1) })
+        {
+            for (int choice = 0; choice < 16; choice++)
+            {
+                var problem = new Problem(m, n, k, seed: choice)
+                {
+                    Alpha = (choice & 1) != 0 ? -0.75f : 1f,
+                    Accumulate = (choice & 2) != 0,
+                    HasBias = (choice & 4) != 0,
+                    HasRowBias = (choice & 8) != 0,
+                };
+                problem.CheckSerial(simd);
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Levels))]
+    public void An_empty_K_leaves_the_biases_and_the_old_C(SimdLevel simd)
+    {
+        new Problem(7, 19, 0, seed: 1).CheckSerial(simd);
+        new Problem(7, 19, 0, seed: 1) { Accumulate = true, HasBias = true, HasRowBias = true }.CheckSerial(simd);
+    }
+
+    [Fact]
+    public void Empty_rows_or_columns_write_nothing()
+    {
+        using var device = new CpuDevice(2);
+        foreach (var (m, n) in new[] { (0, 5), (5, 0), (0, 0) })
+        {
+            float c = Canary;
+            Gemm.Run(device, m, n, 3, default, default, &c, 1);
+            Gemm.RunSerial(device.Simd, m, n, 3, default, default, &c, 1);
+            Assert.Equal(Canary, c);
+        }
+    }
+
+    [Fact]
+    public void The_default_epilogue_is_the_plain_product()
+    {
+        Assert.Equal(1f, default(GemmEpilogue).Alpha);
+        Assert.Equal(1f, new GemmEpilogue { Accumulate = true }.Alpha);
+        Assert.Equal(0f, new GemmEpilogue { Alpha = 0 }.Alpha);
+    }
+
+    [Theory]
+    [InlineData(SimdLevel.Portable, 150, 170, 90)]
+    [InlineData(SimdLevel.Avx2, 150, 170, 90)]
+    [InlineData(SimdLevel.Avx2, 331, 265, 299)]
+    [InlineData(SimdLevel.Avx2, 11, 1200, 2100)]
+    [InlineData(SimdLevel.Avx2, 1200, 11, 300)]
+    [InlineData(SimdLevel.Avx512, 150, 170, 90)]
+    public void Gives_the_same_bytes_for_any_number_of_threads_as_for_none(SimdLevel simd, int m, int n, int k)
+    {
+        foreach (var bLayout in new[] { Layout.Rows, Layout.Columns })
+        {
+            var problem = new Problem(m, n, k, seed: 5, Layout.Rows, bLayout) { Alpha = 0.3f, Accumulate = true, HasBias = true };
+            float[] serial = problem.Serial(simd);
+            problem.Check(serial);
+            foreach (int threads in new[] { 1, 2, 7 })
+            {
+                using var device = new CpuDevice(threads, simd);
+                float[] shared = problem.Compute((a, b, c, cStride, epilogue) =>
+                    Gemm.Run(device, m, n, k, a, b, c, cStride, epilogue));
+                Assert.Equal(serial, shared);
+            }
+        }
+    }
+
+    [Fact]
+    public void An_element_is_the_same_whether_computed_alone_or_in_a_large_product()
+    {
+        var whole = new Problem(50, 60, 400, seed: 2);
+        float[] all = whole.Serial(SimdLevel.Avx2);
+        whole.Compute((a, b, c, cStride, _) =>
+        {
+            for (int i = 0; i < 50; i += 7)
+            {
+                for (int j = 0; j < 60; j += 7)
+                {
+                    float alone;
+                    var row = a.Offset(i * a.RowStride);
+                    var column = b.Offset(j * b.ColumnStride);
+                    Gemm.RunSerial(SimdLevel.Avx2, 1, 1, 400, row, column, &alone, 1);
+                    Assert.Equal(all[whole.IndexOfC(i, j)], alone);
+                }
+            }
+        });
+    }
+
+    [Theory]
+    [InlineData(40, 9, 17, 5)]
+    [InlineData(40, 61, 70, 64)]
+    [InlineData(3, 140, 150, 120)]
+    public void A_batch_equals_its_products_one_by_one(int batch, int m, int n, int k)
+    {
+        var random = new Random(9);
+        float[] a = Values(random, batch * m * k), b = Values(random, 2 * k * n), expected = new float[batch * m * n];
+        long[] aOffsets = [.. Enumerable.Range(0, batch).Select(i => (long)i * m * k)];
+        long[] bOffsets = [.. Enumerable.Range(0, batch).Select(i => (long)(i % 2) * k * n)];
+        long[] cOffsets = [.. Enumerable.Range(0, batch).Select(i => (long)(batch - 1 - i) * m * n)];
+        fixed (float* aData = a, bData = b, cData = expected)
+        {
+            for (int i = 0; i < batch; i++)
+            {
+                Gemm.RunSerial(Simd.Default, m, n, k, new MatrixView(aData + aOffsets[i], k),
+                    new MatrixView(bData + bOffsets[i], n), cData + cOffsets[i], n);
+            }
+        }
+
+        foreach (int threads in new[] { 1, 2, 7 })
+        {
+            using var device = new CpuDevice(threads);
+            float[] actual = new float[expected.Length];
+            fixed (float* aData = a, bData = b, cData = actual)
+            {
+                Gemm.RunBatch(device, m, n, k, new MatrixView(aData, k), aOffsets, new MatrixView(bData, n), bOffsets,
+                    cData, cOffsets, n);
+            }
+
+            Assert.Equal(expected, actual);
+        }
+    }
+
+    [Fact]
+    public void A_batch_with_lists_of_different_length_is_refused()
+    {
+        using var device = new CpuDevice(1);
+        var error = Assert.Throws<ArgumentException>(() =>
+            Gemm.RunBatch(device, 1, 1, 1, default, [0], default, [0, 0], null, [0, 0], 1));
+        Assert.Contains("offsets of A (1) and B (2) as of C (2)", error.Message);
+    }
+
+    [Theory]
+    [MemberData(nameof(Levels))]
+    public void NaN_and_infinity_reach_exactly_their_row_and_column(SimdLevel simd)
+    {
+        const int M = 15, N = 35, K = 18;
+        float[] a = new float[M * K], b = new float[K * N], c = new float[M * N];
+        a[3 * K + 17] = float.NaN;
+        b[5 * N + 33] = float.PositiveInfinity;
+        fixed (float* aData = a, bData = b, cData = c)
+            Gemm.RunSerial(simd, M, N, K, new MatrixView(aData, K), new MatrixView(bData, N), cData, N);
+        // 0 * NaN and 0 * infinity are NaN; everything else is a sum of zeros.
+        for (int i = 0; i < M; i++)
+        {
+            for (int j = 0; j < N; j++)
+                Assert.Equal(i == 3 || j == 33 ? float.NaN : 0f, c[i * N + j]);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Levels))]
+    public void Reads_nothing_outside_the_operands(SimdLevel simd)
+    {
+        // Every element outside the views is NaN, as is C before it is written: one stray read would show.
+        foreach (var (m, n, k) in new[] { (15, 33, 9), (6, 16, 8), (28, 32, 3), (1, 1, 1), (13, 47, 21) })
+        {
+            foreach (var aLayout in Enum.GetValues<Layout>())
+            {
+                foreach (var bLayout in Enum.GetValues<Layout>())
+                    new Problem(m, n, k, seed: 8, aLayout, bLayout) { Outside = float.NaN }.CheckSerial(simd);
+            }
+        }
+    }
+
+    [Fact]
+    public void Serial_products_of_many_threads_do_not_disturb_each_other()
+    {
+        var problems = Enumerable.Range(0, 24).Select(i => new Problem(20 + i, 90 - i, 40 + 13 * i, seed: i)).ToArray();
+        float[][] expected = [.. problems.Select(p => p.Serial(SimdLevel.Avx2))];
+        float[][] actual = new float[problems.Length][];
+        var threads = Enumerable.Range(0, 6).Select(t => new Thread(() =>
+        {
+            for (int i = t; i < problems.Length; i += 6)
+                actual[i] = problems[i].Serial(SimdLevel.Avx2);
+        })).ToArray();
+        foreach (var thread in threads)
+            thread.Start();
+        foreach (var thread in threads)
+            thread.Join();
+        for (int i = 0; i < problems.Length; i++)
+            Assert.Equal(expected[i], actual[i]);
+    }
+
+    [Fact]
+    public void A_warm_serial_product_allocates_nothing()
+    {
+        var problem = new Problem(33, 44, 55, seed: 1);
+        long allocated = -1;
+        problem.Compute((a, b, c, cStride, epilogue) =>
+        {
+            Gemm.RunSerial(SimdLevel.Avx2, 33, 44, 55, a, b, c, cStride, epilogue);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            Gemm.RunSerial(SimdLevel.Avx2, 33, 44, 55, a, b, c, cStride, epilogue);
+            allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        });
+        Assert.Equal(0, allocated);
+    }
+
+    private static float[] Values(Random random, int count)
+    {
+        float[] values = new float[count];
+        foreach (ref float value in values.AsSpan())
+            value = (float)(random.NextDouble() * 2 - 1);
+        return values;
+    }
+
+    public enum Layout
+    {
+        Rows,
+        Columns,
+        Strided,
+    }
+
+    private delegate void Call(MatrixView a, MatrixView b, float* c, long cStride, GemmEpilogue epilogue);
+
+    /// <summary>Random operands in padded memory, and the check of a result against the product in double precision.</summary>
+    private sealed class Problem
+    {
+        private const int Margin = 40;
+
+        private readonly int _m;
+        private readonly int _n;
+        private readonly int _k;
+        private readonly Layout _aLayout;
+        private readonly Layout _bLayout;
+        private readonly float[] _a;
+        private readonly float[] _b;
+        private readonly float[] _c;
+        private readonly float[] _bias;
+        private readonly float[] _rowBias;
+
+        public Problem(int m, int n, int k, int seed, Layout aLayout = Layout.Rows, Layout bLayout = Layout.Rows)
+        {
+            (_m, _n, _k, _aLayout, _bLayout) = (m, n, k, aLayout, bLayout);
+            var random = new Random(seed);
+            _a = Values(random, m * k);
+            _b = Values(random, k * n);
+            _c = Values(random, m * n);
+            _bias = Values(random, n);
+            _rowBias = Values(random, m);
+        }
+
+        public float Alpha { get; init; } = 1;
+
+        public bool Accumulate { get; init; }
+
+        public bool HasBias { get; init; }
+
+        public bool HasRowBias { get; init; }
+
+        public float Outside { get; init; } = Canary;
+
+        private int CStride => _n + 3;
+
+        public int IndexOfC(int i, int j) => Margin + i * CStride + j;
+
+        public void CheckSerial(SimdLevel simd) => Check(Serial(simd));
+
+        public float[] Serial(SimdLevel simd) => Compute((a, b, c, cStride, epilogue) =>
+            Gemm.RunSerial(simd, _m, _n, _k, a, b, c, cStride, epilogue));
+
+        /// <summary>Runs a product and returns C with its surroundings.</summary>
+        public float[] Compute(Call call)
+        {
+            var (aMemory, aRow, aColumn) = Place(_a, _m, _k, _aLayout);
+            var (bMemory, bRow, bColumn) = Place(_b, _k, _n, _bLayout);
+            float[] cMemory = new float[2 * Margin + _m * CStride];
+            Array.Fill(cMemory, Canary);
+            for (int i = 0; i < _m; i++)
+            {
+                for (int j = 0; j < _n; j++)
+                    cMemory[IndexOfC(i, j)] = Accumulate ? _c[i * _n + j] : float.NaN;
+            }
+
+            fixed (float* a = aMemory, b = bMemory, c = cMemory, bias = _bias, rowBias = _rowBias)
+            {
+                var epilogue = new GemmEpilogue
+                {
+                    Alpha = Alpha,
+                    Accumulate = Accumulate,
+                    Bias = HasBias ? bias : null,
+                    RowBias = HasRowBias ? rowBias : null,
+                };
+                call(new MatrixView(a + Margin, aRow, aColumn), new MatrixView(b + Margin, bRow, bColumn), c + Margin, CStride,
+                    epilogue);
+            }
+
+            return cMemory;
+        }
+
+        public void Check(float[] memory)
+        {
+            int next = 0;
+            for (int i = 0; i < _m; i++)
+            {
+                for (int j = 0; j < _n; j++)
+                {
+                    for (; next < IndexOfC(i, j); next++)
+                        Assert.Equal(Canary, memory[next]);
+                    double sum = 0, magnitude = 0;
+                    for (int p = 0; p < _k; p++)
+                    {
+                        double term = (double)_a[i * _k + p] * _b[p * _n + j];
+                        sum += term;
+                        magnitude += Math.Abs(term);
+                    }
+
+                    sum *= Alpha;
+                    magnitude *= Math.Abs(Alpha);
+                    Add(Accumulate, _c[i * _n + j]);
+                    Add(HasBias, _bias[j]);
+                    Add(HasRowBias, _rowBias[i]);
+                    double error = Math.Abs(memory[next] - sum);
+                    if (!(error <= Tolerance * magnitude))
+                    {
+                        Assert.Fail($"{_m}x{_n}x{_k} {_aLayout}/{_bLayout}: C[{i},{j}] is {memory[next]}, not {sum} " +
+                            $"(error {error:E1}, magnitude {magnitude:E1})");
+                    }
+
+                    next++;
+
+                    void Add(bool present, float value)
+                    {
+                        sum += present ? value : 0;
+                        magnitude += present ? Math.Abs(value) : 0;
+                    }
+                }
+            }
+
+            for (; next < memory.Length; next++)
+                Assert.Equal(Canary, memory[next]);
+        }
+
+        private (float[] Memory, int RowStride, int ColumnStride) Place(float[] values, int rows, int columns, Layout layout)
+        {
+            var (rowStride, columnStride) = layout switch
+            {
+                Layout.Rows => (columns + 5, 1),
+                Layout.Columns => (1, rows + 3),
+                _ => (3 * columns + 2, 3),
+            };
+            float[] memory = new float[2 * Margin + rows * rowStride + columns * columnStride];
+            Array.Fill(memory, Outside);
+            for (int i = 0; i < rows; i++)
+            {
+                for (int j = 0; j < columns; j++)
+                    memory[Margin + i * rowStride + j * columnStride] = values[i * columns + j];
+            }
+
+            return (memory, rowStride, columnStride);
+        }
+    }
+}

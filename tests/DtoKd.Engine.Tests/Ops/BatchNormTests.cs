@@ -1,0 +1,50 @@
+using DtoKd.Engine.Cpu;
+
+namespace DtoKd.Engine.Tests.Ops;
+
+public class BatchNormTests
+{
+    [Fact]
+    public void Training_moves_the_running_statistics_and_evaluation_uses_them()
+    {
+        using var device = new CpuDevice(1);
+        using var step = Step.Evaluation(device);
+        Tensor mean = step.Zeros([1]), variance = step.Full([1], 1);
+        // Mean 5, squared deviations 20: variance 5, unbiased 20 / 3.
+        var x = step.From([2f, 4, 6, 8], [4, 1]);
+        var y = Op.BatchNorm(x, null, null, mean, variance, training: true, momentum: 0.5, eps: 0);
+        Assert.Equal(-3 / Math.Sqrt(5), y.ToArray<float>()[0], 1e-6);
+        Assert.Equal(2.5, mean.Item(), 1e-6);
+        Assert.Equal(0.5 + (10.0 / 3), variance.Item(), 1e-6);
+
+        y = Op.BatchNorm(x, null, null, mean, variance, training: false, eps: 0);
+        Assert.Equal((2 - 2.5) / Math.Sqrt(0.5 + (10.0 / 3)), y.ToArray<float>()[0], 1e-6);
+        Assert.Equal(2.5, mean.Item(), 1e-6);
+    }
+
+    [Fact]
+    public void A_large_mean_does_not_drown_a_small_variance()
+    {
+        using var device = new CpuDevice(1);
+        using var step = Step.Evaluation(device);
+        // Two planes of 4096 + 0, 1, 2, 3, 0, ... each; the values are exact.
+        var values = Enumerable.Range(0, 40).Select(i => 4096f + (i % 4)).ToArray();
+        var y = Op.BatchNorm(step.From(values, [2, 1, 20]), null, null, null, null, training: true, eps: 0).ToArray<float>();
+        Assert.Equal(-1.5 / Math.Sqrt(1.25), y[0], 1e-5);
+        Assert.Equal(1.5 / Math.Sqrt(1.25), y[^1], 1e-5);
+    }
+
+    [Fact]
+    public void The_backward_pass_is_unmoved_by_a_later_update_of_the_running_statistics()
+    {
+        using var device = new CpuDevice(1);
+        using var step = Step.Recording(device);
+        Tensor mean = step.Zeros([1]), variance = step.Full([1], 4);
+        var x = step.Watch(step.From([2f, 4], [2, 1]));
+        var y = Op.BatchNorm(x, null, null, mean, variance, training: false, eps: 0);
+        Op.BatchNorm(step.From([100f, -100], [2, 1]), null, null, mean, variance, training: true);
+        using var store = new GradStore();
+        step.Tape.Backward(y, step.Full([2, 1], 1), store);
+        Assert.Equal([0.5f, 0.5f], store.Of(x)!.ToArray<float>());
+    }
+}

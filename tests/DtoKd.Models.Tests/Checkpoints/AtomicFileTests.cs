@@ -1,0 +1,54 @@
+using DtoKd.Models.Checkpoints;
+using DtoKd.Tests;
+
+namespace DtoKd.Models.Tests.Checkpoints;
+
+public sealed class AtomicFileTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public void Replaces_the_old_content_and_leaves_nothing_else_in_the_folder()
+    {
+        string path = _folder.Write("state", [9, 9, 9]);
+        AtomicFile.Write(path, stream => stream.Write([1, 2]));
+        Assert.Equal([1, 2], File.ReadAllBytes(path));
+        Assert.Equal([path], Directory.GetFileSystemEntries(_folder.FullName));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(10)]
+    [InlineData(1_000_000)]
+    public void Keeps_the_old_file_when_the_writer_fails_after_any_number_of_bytes(int written)
+    {
+        string path = _folder.Write("state", [9, 9, 9]);
+        var e = Assert.Throws<IOException>(() => AtomicFile.Write(path, stream =>
+        {
+            stream.Write(new byte[written]);
+            throw new IOException("No space left on device");
+        }));
+        Assert.Equal("No space left on device", e.Message);
+        Assert.Equal([9, 9, 9], File.ReadAllBytes(path));
+        Assert.Equal([path], Directory.GetFileSystemEntries(_folder.FullName));
+    }
+
+    [Fact]
+    public void Removes_the_temporary_file_when_the_rename_fails()
+    {
+        string path = _folder["taken"];
+        Directory.CreateDirectory(path);
+        Assert.ThrowsAny<Exception>(() => AtomicFile.Write(path, stream => stream.WriteByte(1)));
+        Assert.Equal([path], Directory.GetFileSystemEntries(_folder.FullName));
+    }
+
+    [Fact]
+    public void Says_that_the_folder_is_missing()
+    {
+        var e = Assert.Throws<DirectoryNotFoundException>(
+            () => AtomicFile.Write(_folder["no/such/state"], stream => stream.WriteByte(1)));
+        Assert.Contains("no/such/state", e.Message);
+    }
+}

@@ -1,0 +1,181 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using DtoKd.Engine;
+using DtoKd.Engine.Cpu;
+using DtoKd.Models.Checkpoints;
+using DtoKd.Tests;
+
+namespace DtoKd.Models.Tests.Fixtures;
+
+/// <summary>
+/// Networks against PyTorch: logits, features, loss and gradients for weights that a rule gives. The values were computed in
+/// double precision; each has its own tolerance.
+/// </summary>
+[Trait("Category", "Fixtures")]
+public partial class ModelFixtureTests
+{
+    private const double Smoothing = 0.1;
+
+    public static TheoryData<string> Small => ["vit_micro", "deit_micro", "swin_micro", "regnet_micro", "regnet_micro_eval"];
+
+    public static TheoryData<string> Published =>
+    [
+        "deit_tiny", "deit_tiny_distilled", "swin_nano", "swin_nano_odd", "swin_t", "regnet_y_16gf", "regnet_y_16gf_train",
+    ];
+
+    [Theory]
+    [MemberData(nameof(Small))]
+    public void Small_networks_have_all_of_PyTorchs_gradients(string id) => Check(id, DType.F32);
+
+    [Theory]
+    [MemberData(nameof(Small))]
+    public void In_double_precision_too(string id) => Check(id, DType.F64);
+
+    [Theory]
+    [MemberData(nameof(Published))]
+    public void Published_sizes_agree_with_PyTorch(string id) => Check(id, DType.F32);
+
+    private static void Check(string id, DType dtype)
+    {
+        using var json = JsonDocument.Parse(File.ReadAllBytes(SharedFiles.Require("fixtures/models.json")));
+        using var values = SafetensorsReader.Open(SharedFiles.Require("fixtures/models.safetensors"));
+        var fixture = json.RootElement.GetProperty("models").EnumerateArray().Single(model => model.GetProperty("id").GetString() == id);
+        var rule = new WeightRule(json.RootElement.GetProperty("seed").GetUInt64());
+        using var device = new CpuDevice();
+        using var arena = new ParameterArena(device, dtype);
+        var sizes = fixture.GetProperty("input_shape").EnumerateArray().Select(size => size.GetInt32()).ToArray();
+        int classes = fixture.GetProperty("classes").GetInt32();
+        var model = Build(fixture.GetProperty("config"), arena.Root, new ImageSpec(sizes[1], sizes[2], sizes[3], classes));
+        arena.Seal(seed: 0);
+        Func<string, string> rename = model switch { Swin => SwinName, RegNetY => RegNetName, _ => name => name };
+        foreach (var (name, tensor) in arena.Parameters.Select(p => (p.Name, p.Value)).Concat(arena.Buffers.Select(b => (b.Name, b.Value))))
+            Fill(tensor, rule.Tensor(rename(name), tensor.Shape));
+        Assert.Equal(fixture.GetProperty("n_params").GetInt64(), arena.ParameterCount);
+
+        using var store = new GradStore(arena);
+        using var step = fixture.GetProperty("train").GetBoolean() ? Step.Training(device) : Step.Recording(device);
+        var image = step.Empty(new Shape(sizes), dtype);
+        Fill(image, rule.Image(id, image.Shape));
+        image = step.Watch(image);
+        var labels = step.From(fixture.GetProperty("labels").EnumerateArray().Select(label => label.GetInt64()).ToArray(), [sizes[0]]);
+        var output = model.Forward(image);
+        var loss = Op.CrossEntropy(output.Logits, labels, labelSmoothing: Smoothing);
+        if (output.DistillationLogits is { } second)
+        {
+            var taught = Enumerable.Range(0, sizes[0]).Select(b => (long)Enumerable.Range(0, classes)
+                .MaxBy(c => rule.Value($"teacher:{id}", (b * (long)classes) + c))).ToArray();
+            loss = Op.Affine(loss + Op.CrossEntropy(second, step.From(taught, [sizes[0]])), 0.5);
+        }
+
+        AssertClose(values.ReadFloat32($"{id}.logits"), output.Prediction.ToDoubles(), fixture.GetProperty("logits_tol").GetDouble(), "logits");
+        Assert.Equal(fixture.GetProperty("loss").GetDouble(), loss.Item(), fixture.GetProperty("loss_tol").GetDouble());
+        step.Tape.Backward(loss, store);
+        AssertGradients(fixture, id, values, arena, store, rename);
+        var inputGradient = store.Of(image)!.ToDoubles();
+        AssertClose(
+            values.ReadFloat32($"{id}.grad_input"),
+            id.Contains("micro") ? inputGradient : Samples(inputGradient, 128),
+            fixture.GetProperty("grad_input_tol").GetDouble(),
+            "gradient of the input");
+        // At batch 2 statistics are as ill-conditioned as the logits.
+        double statistics = Math.Max(1e-5, fixture.GetProperty("logits_tol").GetDouble());
+        foreach (var buffer in arena.Buffers.Where(buffer => values.Contains($"{id}.bn.{rename(buffer.Name)}")))
+            AssertClose(values.ReadFloat32($"{id}.bn.{rename(buffer.Name)}"), buffer.Value.ToDoubles(), statistics, buffer.Name);
+    }
+
+    private static void AssertGradients(
+        JsonElement fixture, string id, SafetensorsReader values, ParameterArena arena, GradStore store, Func<string, string> rename)
+    {
+        var gradients = arena.Parameters.ToDictionary(parameter => rename(parameter.Name), parameter => store.Of(parameter).ToDoubles());
+        var samples = values.Contains($"{id}.grad_samples") ? values.ReadFloat32($"{id}.grad_samples") : null;
+        int row = 0;
+        foreach (var parameter in fixture.GetProperty("params").EnumerateArray())
+        {
+            string name = parameter.GetProperty("name").GetString()!;
+            double tolerance = parameter.GetProperty("tol").GetDouble();
+            var gradient = gradients[name];
+            if (values.Contains($"{id}.grad.{name}"))
+                AssertClose(values.ReadFloat32($"{id}.grad.{name}"), gradient, tolerance, $"gradient of {name}");
+            else
+                AssertClose(samples!.AsSpan(row * 8, Math.Min(8, gradient.Length)), Samples(gradient, 8), tolerance, $"gradient of {name}");
+            row++;
+        }
+
+        Assert.Equal(gradients.Count, row);
+    }
+
+    private static VisionModel Build(JsonElement config, ParameterScope scope, ImageSpec spec)
+    {
+        int Int(string name) => config.GetProperty(name).GetInt32();
+        int[] Ints(string name) => [.. config.GetProperty(name).EnumerateArray().Select(value => value.GetInt32())];
+        switch (config.GetProperty("kind").GetString())
+        {
+            case "regnet":
+                return new RegNetY(scope, spec, RegNetYConfig.Generate(
+                    Int("w_0"), config.GetProperty("w_a").GetDouble(), config.GetProperty("w_m").GetDouble(), Int("depth"), Int("group_width")));
+            case "swin":
+                return new Swin(scope, spec, new SwinConfig(Int("patch"), Int("dim"), Ints("depths"), Ints("heads"), Int("window")));
+            case { } kind:
+                return new DeiT(scope, spec, new DeiTConfig(Int("patch"), Int("dim"), Int("depth"), Int("heads"), kind == "deit"));
+            default:
+                throw new InvalidDataException("a model without kind");
+        }
+    }
+
+    /// <summary>torchvision's name of a parameter that timm calls <paramref name="name"/>.</summary>
+    private static string SwinName(string name)
+    {
+        name = name.Replace("patch_embed.proj", "features.0.0").Replace("patch_embed.norm", "features.0.2").Replace("head.fc", "head");
+        name = name.Replace("mlp.fc1", "mlp.0").Replace("mlp.fc2", "mlp.3");
+        name = SwinMerging().Replace(name, match => $"features.{2 * int.Parse(match.Groups[1].Value)}");
+        return SwinBlock().Replace(name, match => $"features.{(2 * int.Parse(match.Groups[1].Value)) + 1}");
+    }
+
+    private static string RegNetName(string name)
+    {
+        name = name.Replace("head.fc", "fc").Replace(".downsample.", ".proj.");
+        name = RegNetConv().Replace(name, match => $".f.{(char)('a' + int.Parse(match.Groups[1].Value) - 1)}");
+        name = name.Replace(".se.", ".f.se.");
+        name = RegNetBlock().Replace(name, match =>
+            $"trunk_output.block{match.Groups[1].Value}.block{match.Groups[1].Value}-{int.Parse(match.Groups[2].Value) - 1}");
+        return name.StartsWith("fc.") || name.Contains(".se.") ? name : name.Replace(".conv.", ".0.").Replace(".bn.", ".1.");
+    }
+
+    private static void Fill(Tensor tensor, float[] values)
+    {
+        if (tensor.DType == DType.F32)
+            values.CopyTo(tensor.Span<float>());
+        else if (tensor.DType == DType.F64)
+            Array.ConvertAll(values, value => (double)value).CopyTo(tensor.Span<double>());
+    }
+
+    /// <summary>Elements floor((j + 1/2) n / m) for j below m: what the fixtures keep of a large tensor.</summary>
+    private static double[] Samples(double[] values, int most)
+    {
+        int m = Math.Min(most, values.Length);
+        return [.. Enumerable.Range(0, m).Select(j => values[(int)((j + 0.5) * values.Length / m)])];
+    }
+
+    private static void AssertClose(ReadOnlySpan<float> expected, double[] actual, double tolerance, string what)
+    {
+        Assert.Equal(expected.Length, actual.Length);
+        for (int i = 0; i < actual.Length; i++)
+        {
+            Assert.True(
+                Math.Abs(expected[i] - actual[i]) <= tolerance,
+                $"{what}: element {i} is {actual[i]:g9}, PyTorch has {expected[i]:g9}, allowed {tolerance:g3}");
+        }
+    }
+
+    [GeneratedRegex(@"layers\.(\d+)\.downsample")]
+    private static partial Regex SwinMerging();
+
+    [GeneratedRegex(@"layers\.(\d+)\.blocks")]
+    private static partial Regex SwinBlock();
+
+    [GeneratedRegex(@"\.conv([123])(?=\.)")]
+    private static partial Regex RegNetConv();
+
+    [GeneratedRegex(@"^s(\d+)\.b(\d+)")]
+    private static partial Regex RegNetBlock();
+}

@@ -1,0 +1,95 @@
+using DtoKd.Engine;
+using DtoKd.Engine.Cpu;
+
+namespace DtoKd.Models.Tests;
+
+public sealed class ZooTests : IDisposable
+{
+    private readonly CpuDevice _device = new(2);
+
+    public static TheoryData<string, int, int> Small
+    {
+        get
+        {
+            var data = new TheoryData<string, int, int>();
+            foreach (var entry in Zoo.Entries.Where(entry => entry.Name.Contains("micro") || entry.Name.Contains("nano") && !entry.Name.Contains("224")))
+            {
+                data.Add(entry.Name, 1, 8);
+                data.Add(entry.Name, 1, 28);
+                data.Add(entry.Name, 3, 32);
+            }
+
+            return data;
+        }
+    }
+
+    public void Dispose() => _device.Dispose();
+
+    // Published counts for 1000 classes at 224 pixels.
+    [Theory]
+    [InlineData("deit_tiny_patch16_224", 5_717_416)]
+    [InlineData("deit_tiny_distilled_patch16_224", 5_910_800)]
+    [InlineData("deit_small_patch16_224", 22_050_664)]
+    [InlineData("deit_small_distilled_patch16_224", 22_436_432)]
+    [InlineData("deit_base_patch16_224", 86_567_656)]
+    [InlineData("deit_base_distilled_patch16_224", 87_338_192)]
+    [InlineData("swin_nano_patch4_window7_224", 7_299_634)]
+    [InlineData("swin_tiny_patch4_window7_224", 28_288_354)]
+    [InlineData("swin_small_patch4_window7_224", 49_606_258)]
+    [InlineData("swin_base_patch4_window7_224", 87_768_224)]
+    [InlineData("regnety_160", 83_590_140)]
+    public void Published_networks_have_their_published_number_of_parameters(string name, long count)
+    {
+        using var arena = new ParameterArena(_device);
+        Zoo.Create(name, arena.Root, new ImageSpec(3, 224, 224, 1000));
+        Assert.Equal(count, arena.ParameterCount);
+    }
+
+    [Theory]
+    [MemberData(nameof(Small))]
+    public void Small_networks_take_the_sizes_of_the_built_in_data_sets(string name, int channels, int side)
+    {
+        using var arena = new ParameterArena(_device);
+        var model = Zoo.Create(name, arena.Root, new ImageSpec(channels, side, side, 10));
+        arena.Seal(seed: 1);
+        using var step = Step.Training(_device);
+        var output = model.Forward(step.Full([4, channels, side, side], 0.5), withFeatures: true);
+        Assert.Equal(new Shape(4, 10), output.Prediction.Shape);
+        Assert.Equal(
+            model.Features.Select(feature => new Shape(4, feature.Channels, feature.Height, feature.Width)),
+            output.Features.Select(feature => feature.Shape));
+    }
+
+    [Fact]
+    public void First_values_depend_on_the_seed_and_the_parameters_name_only()
+    {
+        float[] Values(ulong seed, bool another)
+        {
+            using var arena = new ParameterArena(_device);
+            if (another)
+                arena.Root.Parameter("declared_first", [7], Init.TruncatedNormal);
+            var model = Zoo.Create("deit_micro", arena.Root, new ImageSpec(1, 8, 8, 10));
+            arena.Seal(seed);
+            return arena.Parameters.Single(parameter => parameter.Name == "blocks.1.mlp.fc1.weight").Value.ToArray<float>();
+        }
+
+        Assert.Equal(Values(3, another: false), Values(3, another: true));
+        Assert.NotEqual(Values(3, another: false), Values(4, another: false));
+    }
+
+    [Fact]
+    public void An_unknown_name_is_answered_with_the_known_ones()
+    {
+        var exception = Assert.Throws<ArgumentException>(() => Zoo.Find("resnet50"));
+        Assert.Contains("regnety_micro", exception.Message);
+    }
+
+    [Fact]
+    public void Sizes_that_do_not_fit_are_refused_in_one_line()
+    {
+        using var arena = new ParameterArena(_device);
+        var exception = Assert.Throws<ArgumentException>(
+            () => Zoo.Create("deit_tiny_patch16_224", arena.Root, new ImageSpec(3, 30, 30, 10)));
+        Assert.Equal("patches of 16 do not tile images of 30 x 30", exception.Message);
+    }
+}

@@ -1,0 +1,154 @@
+using System.Buffers.Binary;
+using DtoKd.Tests;
+
+namespace DtoKd.Training.Tests.Cli;
+
+/// <summary>Whatever is wrong with the input is one line that says what, exit code 2, and nothing left behind.</summary>
+public sealed class BadInputTests : IDisposable
+{
+    private const uint ImagesMagic = 0x803, LabelsMagic = 0x801;
+
+    private readonly TemporaryFolder _temp = new();
+
+    public static TheoryData<string, string> BadArguments => new()
+    {
+        { "", "name a verb: distill, train, eval, info" },
+        { "distil", "unknown verb 'distil'; known are distill, train, eval, info" },
+        { "distill digits", "'digits' belongs to no option" },
+        { "distill --epoch 3", "unknown option '--epoch'; known are --data, --student" },
+        { "train --teacher regnety_micro", "unknown option '--teacher'; known are --data, --model" },
+        { "distill --epochs", "--epochs" },
+        { "distill --epochs three", "--epochs takes a whole number, not 'three'" },
+        { "distill --epochs 0", "--epochs is 0; it has to be at least 1" },
+        { "distill --epochs 1 --epochs 2", "--epochs" },
+        { "distill --epochs 9999999999", "--epochs takes a whole number, not '9999999999'" },
+        { "distill --batch-size 1", "--batch-size is 1; it has to be at least 2" },
+        { "distill --lr 0,001", "--lr takes a number, not '0,001'" },
+        { "distill --lr NaN", "--lr is NaN" },
+        { "distill --lr Infinity", "--lr is Infinity" },
+        { "distill --lr -1", "--lr is -1" },
+        { "distill --seed -1", "--seed takes a whole number, 0 or more, not '-1'" },
+        { "distill --clip-grad much", "--clip-grad takes a number or none, not 'much'" },
+        { "distill --opt adam", "unknown optimiser 'adam'; known are adamw, sgd" },
+        { "distill --method exactly", "none, fixed, exact, amortised" },
+        { "distill --method exact,exact", "a method is named twice" },
+        { "distill --method fixed --alpha 1,2", "3 objectives expected, got 2" },
+        { "distill --method fixed --alpha 1,b,3", "--alpha takes numbers with commas between them, not '1,b,3'" },
+        { "distill --method exact --alpha 1,2,3", "--alpha is for the method 'fixed'" },
+        { "distill --student resnet50", "unknown model 'resnet50'; known are deit_micro" },
+        { "distill --teacher resnet50", "unknown model 'resnet50'; known are deit_micro" },
+        { "distill --teacher-model resnet50", "unknown model 'resnet50'; known are deit_micro" },
+        { "distill --teacher nowhere.safetensors", "nowhere.safetensors" },
+        { "train --model deit_tiny_patch16_224", "8 x 8" },
+        { "distill --data digitz", "unknown data 'digitz'; known are digits, mnist:FOLDER" },
+        { "distill --data mnist", "unknown data 'mnist'; known are digits, mnist:FOLDER" },
+        { "distill --data mnist:/no/such/folder", "/no/such/folder: there is no such folder" },
+        { "distill --data cifar10:/no/such/folder", "/no/such/folder: there is no such folder" },
+        { "distill --threads 0", "--threads is 0" },
+        { "distill --simd sse", "unknown SIMD level 'sse'" },
+        { "distill --device cuda", "unknown device 'cuda'; known is cpu" },
+    };
+
+    public void Dispose() => _temp.Dispose();
+
+    [Theory]
+    [MemberData(nameof(BadArguments))]
+    public void Wrong_arguments_are_refused_before_a_folder_is_made(string arguments, string expected)
+    {
+        string[] args = arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        AssertRefused(expected, args is ["distill" or "train", ..] ? [args[0], "--output", _temp["run"], .. args[1..]] : args);
+        Assert.False(Directory.Exists(_temp["run"]));
+    }
+
+    [Theory]
+    [InlineData("eval --data digits", "--checkpoint")]
+    [InlineData("eval --checkpoint x.safetensors --data digits", "x.safetensors")]
+    [InlineData("eval --checkpoint x.safetensors --data digits --batch-size 0", "--batch-size is 0")]
+    [InlineData("distill --resume /no/such/run", "the run folder /no/such/run does not exist")]
+    public void What_is_asked_for_has_to_be_there(string arguments, string expected) =>
+        AssertRefused(expected, arguments.Split(' '));
+
+    [Fact]
+    public void A_run_folder_with_something_in_it_is_not_touched()
+    {
+        string file = _temp.Write("notes.txt", [1, 2, 3]);
+        AssertRefused("is not empty", "distill", "--output", _temp.FullName);
+        AssertRefused("is a file", "distill", "--output", file);
+        AssertRefused("cannot make the run folder", "distill", "--output", Path.Combine(file, "run"));
+        Assert.Equal([file], Directory.GetFileSystemEntries(_temp.FullName));
+    }
+
+    [Fact]
+    public void A_folder_without_a_run_cannot_be_gone_on_with() =>
+        AssertRefused("holds no run", "distill", "--resume", _temp.FullName);
+
+    [Fact]
+    public void A_damaged_configuration_is_named()
+    {
+        string config = _temp.Write("config.json", "{ \"epochs\": }"u8);
+        AssertRefused(config, "distill", "--resume", _temp.FullName);
+    }
+
+    [Theory]
+    [InlineData("--epochs", "3")]
+    [InlineData("--output", "elsewhere")]
+    public void Settings_beside_a_run_to_go_on_with_are_refused(string option, string value) =>
+        AssertRefused($"{option} cannot be given beside --resume", "distill", "--resume", _temp.FullName, option, value);
+
+    [Fact]
+    public void A_folder_without_the_files_names_those_looked_for() => AssertRefused("train-images-idx3-ubyte", TrainOnTemp);
+
+    [Fact]
+    public void A_truncated_file_is_named_with_the_offset()
+    {
+        WriteTraining(images: [.. Header(ImagesMagic, 2, 8, 8), .. new byte[100]], labels: [.. Header(LabelsMagic, 2), 0, 1]);
+        AssertRefused(
+            "train-images-idx3-ubyte: the part with 2 images of 8 x 8 pixels is cut short: 128 bytes expected from offset 16",
+            TrainOnTemp);
+    }
+
+    [Fact]
+    public void A_file_of_another_kind_is_known_by_its_magic_number()
+    {
+        WriteTraining(images: [.. Header(0x89504E47, 2, 8, 8), .. new byte[128]], labels: [.. Header(LabelsMagic, 2), 0, 1]);
+        AssertRefused("magic number 0x89504E47 at offset 0", TrainOnTemp);
+    }
+
+    [Fact]
+    public void A_label_that_is_no_class_is_named_with_its_image()
+    {
+        WriteTraining(images: [.. Header(ImagesMagic, 2, 8, 8), .. new byte[128]], labels: [.. Header(LabelsMagic, 2), 0, 10]);
+        AssertRefused("label 10 of image 1 is not in 0..9", TrainOnTemp);
+    }
+
+    [Fact]
+    public void A_teacher_that_is_no_checkpoint_is_refused_before_a_folder_is_made()
+    {
+        string teacher = _temp.Write("teacher.safetensors", [1, 2, 3]);
+        AssertRefused(teacher, "distill", "--teacher", teacher, "--output", _temp["run"]);
+        Assert.False(Directory.Exists(_temp["run"]));
+    }
+
+    internal static void AssertRefused(string expected, params string[] args)
+    {
+        var result = Dtokd.Run(args);
+        Assert.Equal(2, result.ExitCode);
+        Assert.Equal("", result.Output);
+        Assert.Contains(expected, result.Error);
+        Assert.StartsWith("dtokd: ", result.Error);
+        Assert.DoesNotContain("   at ", result.Error);
+        Assert.DoesNotContain("Parameter '", result.Error);
+        Assert.Single(result.Error.TrimEnd('\n').Split('\n'));
+    }
+
+    private string[] TrainOnTemp => ["train", "--data", $"mnist:{_temp.FullName}", "--output", _temp["run"]];
+
+    private void WriteTraining(byte[] images, byte[] labels)
+    {
+        _temp.Write("train-images-idx3-ubyte", images);
+        _temp.Write("train-labels-idx1-ubyte", labels);
+    }
+
+    private static byte[] Header(params uint[] numbers) =>
+        [.. numbers.SelectMany(number => BitConverter.GetBytes(BinaryPrimitives.ReverseEndianness(number)))];
+}

@@ -1,0 +1,34 @@
+using DtoKd.Cli;
+
+namespace DtoKd.Training.Tests.Cli;
+
+/// <summary>One call of the program, inside this process.</summary>
+internal sealed record Dtokd(int ExitCode, string Output, string Error)
+{
+    public static Dtokd Run(params string[] args) => Run(new StringWriter(), new StopRequest(), args);
+
+    /// <summary>Stops, as Ctrl-C does, when a line of the output contains a text.</summary>
+    public static Dtokd RunUntil(string text, params string[] args)
+    {
+        var stop = new StopRequest();
+        return Run(new StoppingWriter(text, stop), stop, args);
+    }
+
+    private static Dtokd Run(StringWriter output, StopRequest stop, string[] args)
+    {
+        using var error = new StringWriter();
+        int exitCode = Application.Run(args, new Host(output, error, stop, IsTerminal: false));
+        stop.Dispose();
+        return new Dtokd(exitCode, output.ToString(), error.ToString());
+    }
+
+    private sealed class StoppingWriter(string text, StopRequest stop) : StringWriter
+    {
+        public override void WriteLine(string? value)
+        {
+            base.WriteLine(value);
+            if (value?.Contains(text, StringComparison.Ordinal) is true)
+                stop.Request(DtoKd.Cli.ExitCode.Interrupted);
+        }
+    }
+}

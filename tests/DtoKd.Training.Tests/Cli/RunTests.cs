@@ -1,0 +1,162 @@
+using System.Text.Json;
+using DtoKd.Tests;
+using DtoKd.Training.Logging;
+
+namespace DtoKd.Training.Tests.Cli;
+
+public sealed class RunTests(RunTests.SmallRun run) : IClassFixture<RunTests.SmallRun>, IDisposable
+{
+    private readonly TemporaryFolder _temp = new();
+
+    public void Dispose() => _temp.Dispose();
+
+    [Fact]
+    public void A_run_leaves_its_settings_metrics_report_and_checkpoints()
+    {
+        Assert.Equal("", run.Result.Error);
+        Assert.Equal(0, run.Result.ExitCode);
+        Assert.All(
+            new[]
+            {
+                "config.json", "metrics.jsonl", "report.html", "checkpoints/teacher/last.safetensors",
+                "checkpoints/exact/last.safetensors", "checkpoints/exact/best.safetensors", "checkpoints/exact/state.safetensors",
+            },
+            name => Assert.True(File.Exists(Path.Combine(run.Folder, name)), name));
+    }
+
+    [Fact]
+    public void In_a_pipe_there_is_a_line_for_every_epoch_and_a_table()
+    {
+        Assert.Contains("teacher  epoch 1/1  task ", run.Result.Output);
+        Assert.Contains("exact  epoch 1/1  feature ", run.Result.Output);
+        Assert.Matches(@"exact +\d+\.\d\d % +\d+\.\d{4} ", run.Result.Output);
+        Assert.Contains("teacher regnety_nano: top-1 ", run.Result.Output);
+        Assert.Contains("report.html", run.Result.Output);
+        Assert.DoesNotContain("\e", run.Result.Output);
+    }
+
+    [Fact]
+    public void Json_is_one_object_a_line_and_nothing_else()
+    {
+        var result = Dtokd.Run([.. Train, "--epochs", "2", "--batch-size", "512", "--json"]);
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        var lines = result.Output.TrimEnd('\n').Split('\n').Select(line => JsonDocument.Parse(line).RootElement).ToList();
+        Assert.Equal(["epoch", "epoch", "results"], lines.Select(line => line.GetProperty("kind").GetString()));
+        Assert.Equal([1, 2], lines.Take(2).Select(line => line.GetProperty("epoch").GetInt32()));
+        var trained = Assert.Single(lines[2].GetProperty("runs").EnumerateArray());
+        Assert.Equal("regnety_nano", trained.GetProperty("run").GetString());
+        Assert.Equal(lines[1].GetProperty("top1").GetDouble(), trained.GetProperty("top1").GetDouble());
+        Assert.True(File.Exists(trained.GetProperty("checkpoint").GetString()));
+        Assert.True(File.Exists(lines[2].GetProperty("report").GetString()));
+    }
+
+    [Fact]
+    public void A_stopped_run_says_how_to_go_on_and_does()
+    {
+        var stopped = Dtokd.RunUntil("epoch 2/3", [.. Train, "--epochs", "3", "--batch-size", "512"]);
+        Assert.Equal(130, stopped.ExitCode);
+        Assert.Equal(
+            $"stopped at step 4 of run regnety_nano; go on with: dtokd train --resume {_temp["run"]}\n", stopped.Error);
+
+        var resumed = Dtokd.Run("train", "--resume", _temp["run"]);
+        Assert.Equal((0, ""), (resumed.ExitCode, resumed.Error));
+        Assert.Contains("4 done before", resumed.Output);
+        var metrics = MetricsFile.Read(Path.Combine(_temp["run"], "metrics.jsonl"));
+        Assert.Equal([1, 2, 3, 4, 5, 6], metrics.Steps.Select(step => step.Step));
+        Assert.Equal([1, 2, 3], metrics.Epochs.Select(epoch => epoch.Epoch));
+    }
+
+    [Fact]
+    public void A_loss_that_is_not_finite_fails_with_the_step_the_objective_and_the_last_checkpoint()
+    {
+        string[] rates = ["--opt", "sgd", "--lr", "1e30", "--clip-grad", "none", "--warmup-epochs", "0"];
+        var result = Dtokd.Run([.. Train, "--epochs", "2", "--batch-size", "1437", .. rates]);
+        Assert.Equal(1, result.ExitCode);
+        Assert.Matches(
+            @"^dtokd: step 2: loss .*'task' is not finite; the last checkpoint of run regnety_nano is .*last\.safetensors\n$",
+            result.Error);
+    }
+
+    [Fact]
+    public void Looking_for_anomalies_names_the_operation_and_its_place_in_the_network()
+    {
+        string[] rates = ["--opt", "sgd", "--lr", "1e30", "--clip-grad", "none", "--warmup-epochs", "0"];
+        var result = Dtokd.Run([.. Train, "--epochs", "2", "--batch-size", "1437", "--detect-anomaly", .. rates]);
+        Assert.Equal(1, result.ExitCode);
+        Assert.Matches(
+            @"^dtokd: step 2: the forward pass of \w+ gave (NaN|-?infinity) \(.*\); (with|after) [a-z0-9_.]+.*; the last checkpoint of run "
+            + @"regnety_nano is .*last\.safetensors\n$",
+            result.Error);
+        Assert.DoesNotContain("\n", result.Error.TrimEnd('\n'));
+    }
+
+    [Fact]
+    public void A_checkpoint_is_evaluated_on_the_held_out_images()
+    {
+        var result = Dtokd.Run("eval", "--checkpoint", Checkpoint, "--data", "digits");
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        var epochs = MetricsFile.Read(Path.Combine(run.Folder, "metrics.jsonl")).Epochs;
+        double? top1 = epochs.Single(epoch => epoch.Run == "exact").Top1;
+        Assert.Equal(
+            FormattableString.Invariant($"regnety_nano on digits: top-1 {100 * top1:F2} % of 360 images\n"), result.Output);
+    }
+
+    [Fact]
+    public void A_checkpoint_of_another_network_is_refused_with_the_shapes() => BadInputTests.AssertRefused(
+        "stem.conv.weight is [8, 1, 3, 3], the network has [16, 1, 3, 3]",
+        "eval", "--checkpoint", Checkpoint, "--data", "digits", "--model", "regnety_micro");
+
+    [Fact]
+    public void A_teacher_of_another_network_is_refused_before_a_folder_is_made()
+    {
+        BadInputTests.AssertRefused(
+            "stem.conv.weight is",
+            "distill", "--teacher", Checkpoint, "--teacher-model", "regnety_micro", "--output", _temp["run"]);
+        Assert.False(Directory.Exists(_temp["run"]));
+    }
+
+    [Theory]
+    [InlineData("distill", "--method", "amortised-famo", "regnety_160")]
+    [InlineData("train", "--epochs", "digits: 15; others: ", "regnety_160")]
+    [InlineData("eval", "--checkpoint", "REQUIRED", "regnety_160")]
+    [InlineData("info", "--json")]
+    public void Help_shows_options_defaults_and_names(string verb, params string[] expected)
+    {
+        var result = Dtokd.Run(verb, "--help");
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Assert.All(expected, text => Assert.Contains(text, result.Output));
+    }
+
+    [Fact]
+    public void The_version_is_that_of_the_assembly() =>
+        Assert.Equal($"{typeof(DtoKd.Cli.Application).Assembly.GetName().Version!.ToString(3)}\n", Dtokd.Run("--version").Output);
+
+    [Fact]
+    public void Info_names_the_vector_width_and_the_device()
+    {
+        var result = Dtokd.Run("info");
+        Assert.Equal(0, result.ExitCode);
+        Assert.Matches(@"simd +(avx512|avx2|portable) ", result.Output);
+        Assert.Contains("cpu (cuda: not in this version)", result.Output);
+    }
+
+    private string[] Train => ["train", "--model", "regnety_nano", "--output", _temp["run"]];
+
+    private string Checkpoint => Path.Combine(run.Folder, "checkpoints", "exact", "last.safetensors");
+
+    /// <summary>One epoch of a small teacher and of one student, for the tests that look at what is left.</summary>
+    public sealed class SmallRun : IDisposable
+    {
+        private readonly TemporaryFolder _temp = new();
+
+        public SmallRun() => Result = Dtokd.Run(
+            "distill", "--data", "digits", "--teacher", "regnety_nano", "--student", "regnety_nano", "--method", "exact",
+            "--epochs", "1", "--teacher-epochs", "1", "--batch-size", "256", "--output", Folder);
+
+        public string Folder => _temp["run"];
+
+        internal Dtokd Result { get; }
+
+        public void Dispose() => _temp.Dispose();
+    }
+}

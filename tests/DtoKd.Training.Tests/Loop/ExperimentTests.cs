@@ -1,0 +1,146 @@
+using DtoKd.Engine.Cpu;
+using DtoKd.Tests;
+using DtoKd.Training.Logging;
+using DtoKd.Training.Loop;
+
+namespace DtoKd.Training.Tests.Loop;
+
+public sealed class ExperimentTests : IDisposable
+{
+    private readonly TemporaryFolder _temp = new();
+
+    private static ExperimentSettings Short => ExperimentSettings.DefaultsFor("digits") with
+    {
+        Student = "deit_micro",
+        Teacher = "regnety_nano",
+        Methods = ["exact"],
+        Epochs = 1,
+        TeacherEpochs = 1,
+        BatchSize = 128,
+        DiagnosticsEvery = 4,
+    };
+
+    public static TheoryData<string> Methods => ["none", "fixed", "exact", "amortised-logits", "amortised-literal", "amortised-famo"];
+
+    public void Dispose() => _temp.Dispose();
+
+    [Fact]
+    public void The_same_seed_gives_the_same_bytes_with_one_thread_and_with_two()
+    {
+        string one = Run("one", Short, threads: 1), two = Run("two", Short, threads: 2);
+        foreach (string run in new[] { "teacher", "exact" })
+        {
+            Assert.Equal(File.ReadAllBytes(Checkpoint(one, run, CheckpointFiles.State)), File.ReadAllBytes(Checkpoint(two, run, CheckpointFiles.State)));
+            Assert.Equal(File.ReadAllBytes(Checkpoint(one, run, CheckpointFiles.Last)), File.ReadAllBytes(Checkpoint(two, run, CheckpointFiles.Last)));
+        }
+    }
+
+    [Fact]
+    public void Another_seed_gives_other_bytes()
+    {
+        var settings = Short with { Methods = ["none"] };
+        string one = Run("one", settings), two = Run("two", settings with { Seed = 1 });
+        Assert.NotEqual(File.ReadAllBytes(Checkpoint(one, "none", CheckpointFiles.Last)), File.ReadAllBytes(Checkpoint(two, "none", CheckpointFiles.Last)));
+    }
+
+    [Theory]
+    [MemberData(nameof(Methods))]
+    public void A_run_stopped_after_some_steps_and_resumed_equals_the_uninterrupted_one(string method)
+    {
+        var settings = Short with { Methods = [method] };
+        string whole = Run("whole", settings);
+        string stopped = _temp["stopped"];
+        using (var stop = new CancellationTokenSource())
+            Assert.Throws<OperationCanceledException>(() => Run("stopped", settings, observer: new StopAt(method, 7, stop), stop: stop.Token));
+        Assert.Equal(7, MetricsFile.Read(Path.Combine(stopped, "metrics.jsonl")).Steps.Count(step => step.Run == method));
+        Run("stopped", settings, open: true);
+        Assert.Equal(
+            File.ReadAllBytes(Checkpoint(whole, method, CheckpointFiles.State)), File.ReadAllBytes(Checkpoint(stopped, method, CheckpointFiles.State)));
+        Assert.Equal(Losses(whole, method), Losses(stopped, method));
+    }
+
+    [Fact]
+    public void A_diverging_run_stops_and_names_the_step_and_the_objective()
+    {
+        var settings = Short with { Methods = ["none"], Teacher = null, Optimiser = "sgd", LearningRate = 1e30, ClipNorm = null, WarmupEpochs = 0 };
+        var exception = Assert.Throws<TrainingDivergedException>(() => Run("diverged", settings));
+        Assert.Equal("task", exception.Objective);
+        Assert.InRange(exception.Step, 2, 11);
+    }
+
+    [Fact]
+    public void The_log_has_every_step_with_the_weights_of_three_objectives()
+    {
+        string folder = Run("run", Short);
+        var metrics = MetricsFile.Read(Path.Combine(folder, "metrics.jsonl"));
+        var steps = metrics.Steps.Where(step => step.Run == "exact").ToList();
+        Assert.Equal(11, steps.Count);
+        Assert.All(steps, step =>
+        {
+            Assert.Equal(["feature", "task", "kl"], step.Losses.Names.ToArray());
+            Assert.Equal(1, step.Weights.Values.ToArray().Sum(), 1e-9);
+            Assert.Equal(2, step.Cosine.Count);
+            Assert.NotNull(step.NormOfMixed);
+        });
+        Assert.True(new FileInfo(Path.Combine(folder, "report.html")).Length > 100_000);
+    }
+
+    [Fact]
+    public void Methods_without_a_gradient_per_objective_compare_gradients_every_so_often()
+    {
+        string folder = Run("run", Short with { Methods = ["fixed"] });
+        var steps = MetricsFile.Read(Path.Combine(folder, "metrics.jsonl")).Steps.Where(step => step.Run == "fixed").ToList();
+        Assert.Equal([1, 5, 9], steps.Where(step => step.Conflict is not null).Select(step => step.Step));
+    }
+
+    private static string Checkpoint(string folder, string run, string file) => Path.Combine(folder, "checkpoints", run, file);
+
+    private static double[][] Losses(string folder, string run) =>
+        [.. MetricsFile.Read(Path.Combine(folder, "metrics.jsonl")).Steps.Where(step => step.Run == run).Select(step => step.Losses.Values.ToArray())];
+
+    private string Run(
+        string name,
+        ExperimentSettings settings,
+        int threads = 2,
+        bool open = false,
+        IRunObserver? observer = null,
+        CancellationToken stop = default)
+    {
+        string path = _temp[name];
+        var folder = open ? RunFolder.Open(path) : RunFolder.Create(name, path);
+        if (!open)
+            ConfigFile.Write(folder.Config, settings);
+        using var device = new CpuDevice(threads);
+        new Experiment(settings, device, observer ?? new Silent()).Run(folder, stop);
+        Assert.Equal(0, device.Pool.LiveBytes);
+        return path;
+    }
+
+    private class Silent : IRunObserver
+    {
+        public void RunStarted(string run, string network, long parameters, long stepsDone, long totalSteps)
+        {
+        }
+
+        public virtual void StepDone(in StepRecord step, int images)
+        {
+        }
+
+        public void EpochDone(in EpochRecord epoch)
+        {
+        }
+
+        public void RunFinished(string run)
+        {
+        }
+    }
+
+    private sealed class StopAt(string run, long step, CancellationTokenSource stop) : Silent
+    {
+        public override void StepDone(in StepRecord record, int images)
+        {
+            if (record.Run == run && record.Step == step)
+                stop.Cancel();
+        }
+    }
+}

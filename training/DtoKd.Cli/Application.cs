@@ -1,0 +1,83 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+
+namespace DtoKd.Cli;
+
+/// <summary>The program without its process: arguments and writers in, an exit code out.</summary>
+internal static class Application
+{
+    public const string Name = "dtokd";
+
+    private static readonly ParserConfiguration _parsing = new()
+    {
+        EnablePosixBundling = false,
+        ResponseFileTokenReplacer = null,
+    };
+
+    public static string Version { get; } = typeof(Application).Assembly.GetName().Version!.ToString(3);
+
+    /// <summary>Runs the program. Whatever goes wrong becomes one line and an exit code.</summary>
+    public static int Run(string[] args, Host host)
+    {
+        try
+        {
+            var parsed = Commands(host).Parse(args, _parsing);
+            if (parsed.Action is ParseErrorAction)
+                throw UsageException.Of(parsed);
+            return parsed.Invoke(new InvocationConfiguration
+            {
+                Output = host.Output,
+                Error = host.Error,
+                EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = null,
+            });
+        }
+        catch (OperationCanceledException) when (host.Stop.Token.IsCancellationRequested)
+        {
+            host.Error.WriteLine("stopped; nothing was written");
+            return host.Stop.ExitCode;
+        }
+        catch (Exception e)
+        {
+            return Failure.Report(e, host.Error);
+        }
+    }
+
+    private static RootCommand Commands(Host host)
+    {
+        var root = new RootCommand("Trains small vision models from large ones; DTO-KD chooses the weights of the objectives.")
+        {
+            DistillCommand.Create(host),
+            TrainCommand.Create(host),
+            EvalCommand.Create(host),
+            InfoCommand.Create(host),
+        };
+        root.Options.OfType<VersionOption>().Single().Action = new VersionAction();
+        HelpSections.Add(
+            root,
+            ("Examples",
+            [
+                ("dtokd distill", "learns the embedded digits, in a few minutes"),
+                ("dtokd distill --help", "what can be set"),
+            ]),
+            ("Exit codes",
+            [
+                ("0", "done"),
+                ("1", "failed: a loss that is not finite, a full disk"),
+                ("2", "bad usage or bad input"),
+                ("130, 143", "stopped by Ctrl-C or SIGTERM, with the state saved"),
+            ]));
+        return root;
+    }
+
+    private sealed class VersionAction : SynchronousCommandLineAction
+    {
+        public override bool ClearsParseErrors => true;
+
+        public override int Invoke(ParseResult parseResult)
+        {
+            parseResult.InvocationConfiguration.Output.WriteLine(Version);
+            return ExitCode.Done;
+        }
+    }
+}

@@ -1,0 +1,40 @@
+using DtoKd.Training.Logging;
+using Spectre.Console;
+
+namespace DtoKd.Cli.Display;
+
+/// <summary>The table at the end, and where to read on.</summary>
+internal static class SummaryTable
+{
+    public static void Write(IAnsiConsole console, RunSummary summary, RunFolder folder)
+    {
+        var results = RunResult.From(summary.Metrics);
+        // In the order of the runs that have them all.
+        var objectives = results.Select(result => result.FinalLosses)
+            .OrderByDescending(losses => losses.Count)
+            .SelectMany(losses => losses.Select(loss => loss.Key))
+            .Distinct()
+            .ToArray();
+        var table = new Table { Border = TableBorder.Simple, ShowRowSeparators = false };
+        table.AddColumn(summary.TeacherTop1 is null ? "network" : "method");
+        foreach (string heading in (string[])["top-1", .. objectives.Select(name => $"loss {name}"), "ms/step", "conflict"])
+            table.AddColumn(new TableColumn(heading).RightAligned());
+        foreach (var result in results)
+        {
+            table.AddRow([
+                result.Run.EscapeMarkup(),
+                Figures.Percent(result.Top1),
+                .. objectives.Select(name => Figures.Loss(result.FinalLosses.Find(name))),
+                Figures.Milliseconds(result.MillisecondsPerStep),
+                Figures.Percent(result.ConflictShare),
+            ]);
+        }
+
+        console.Write(table);
+        var output = console.Profile.Out.Writer;
+        if (summary.TeacherTop1 is { } top1)
+            output.WriteLine($"teacher {summary.Teacher}: top-1 {Figures.Percent(top1)}");
+        output.WriteLine($"report       {Paths.Shown(folder.Report)}");
+        output.WriteLine($"checkpoints  {Paths.Shown(folder.Checkpoints)}");
+    }
+}

@@ -1,0 +1,47 @@
+using System.CommandLine;
+using System.Text.Json;
+using DtoKd.Cli.Display;
+using DtoKd.Cli.Options;
+using DtoKd.Training.Data;
+using DtoKd.Training.Loop;
+
+namespace DtoKd.Cli;
+
+/// <summary><c>dtokd eval</c></summary>
+internal static class EvalCommand
+{
+    private const int DefaultBatch = 256;
+
+    public static Command Create(Host host)
+    {
+        var checkpoint = Parsing.Text("--checkpoint", "FILE", "network, as safetensors by timm's names");
+        checkpoint.Required = true;
+        var model = Parsing.Text("--model", "NAME", "network in the checkpoint, one of those below [what the file says]");
+        var data = Parsing.Text("--data", "SRC", $"images: {DataSource.KnownForms}; the held-out part is used");
+        data.Required = true;
+        var batchSize = Parsing.Whole<int>("--batch-size", "images at a time");
+        batchSize.DefaultValueFactory = _ => DefaultBatch;
+        var json = DisplayOptions.Json();
+        var device = new DeviceOptions();
+        var command = new Command("eval", "Measures the top-1 accuracy of a checkpoint.") { checkpoint, model, data, batchSize };
+        device.AddTo(command);
+        command.Options.Add(json);
+        command.SetAction(parsed =>
+        {
+            int images = parsed.GetValue(batchSize);
+            if (images < 1)
+                throw new UsageException($"--batch-size is {images}; it has to be at least 1");
+            using var cpu = device.Open(parsed);
+            var test = DataSource.Parse(parsed.GetValue(data)!).Load().Test;
+            using var network = Network.Load(cpu, parsed.GetValue(checkpoint)!, parsed.GetValue(model), test.Format);
+            double top1 = Evaluation.Top1(cpu, network.Model, test, images, host.Stop.Token);
+            host.Output.WriteLine(
+                parsed.GetValue(json)
+                    ? JsonSerializer.Serialize(new { model = network.Name, data = test.Format.Name, images = test.Count, top1 })
+                    : $"{network.Name} on {test.Format.Name}: top-1 {Figures.Percent(top1)} of {test.Count} images");
+            return ExitCode.Done;
+        });
+        HelpSections.Add(command, ExperimentVerb.NetworksHelp);
+        return command;
+    }
+}

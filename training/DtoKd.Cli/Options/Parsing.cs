@@ -1,0 +1,76 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Numerics;
+
+namespace DtoKd.Cli.Options;
+
+/// <summary>Makes options whose values are read the same way on every machine, and whose errors name the option.</summary>
+internal static class Parsing
+{
+    public static Option<string> Text(string name, string placeholder, string description) =>
+        new(name) { Description = description, HelpName = placeholder };
+
+    public static Option<T> Whole<T>(string name, string description)
+        where T : IBinaryInteger<T>, IMinMaxValue<T> =>
+        Parsed(
+            name,
+            "N",
+            description,
+            T.IsNegative(T.MinValue) ? "a whole number" : "a whole number, 0 or more",
+            (string text, out T value) => T.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out value!));
+
+    public static Option<double> Real(string name, string description) =>
+        Parsed<double>(name, "X", description, "a number", TryReal);
+
+    /// <summary>A bound, or <c>none</c>, which is infinity.</summary>
+    public static Option<double> Bound(string name, string description) => Parsed(
+        name,
+        "X|none",
+        description,
+        "a number or none",
+        (string text, out double value) =>
+        {
+            bool isNumber = TryReal(text, out value);
+            if (text == "none")
+                value = double.PositiveInfinity;
+            return isNumber || text == "none";
+        });
+
+    /// <summary>Numbers with commas between them.</summary>
+    public static Option<IReadOnlyList<double>?> Reals(string name, string description) => Parsed(
+        name,
+        "X,X,...",
+        description,
+        "numbers with commas between them",
+        (string text, out IReadOnlyList<double>? values) =>
+        {
+            var numbers = new List<double>();
+            foreach (string part in text.Split(','))
+            {
+                if (TryReal(part, out double number))
+                    numbers.Add(number);
+            }
+
+            values = numbers;
+            return numbers.Count == text.Count(c => c == ',') + 1;
+        });
+
+    private static bool TryReal(string text, out double value) =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out value);
+
+    private static Option<T> Parsed<T>(string name, string placeholder, string description, string expected, TryParse<T> parse) =>
+        new(name)
+        {
+            Description = description,
+            HelpName = placeholder,
+            CustomParser = result =>
+            {
+                string text = result.Tokens[0].Value;
+                if (!parse(text, out var value))
+                    result.AddError($"{name} takes {expected}, not '{text}'");
+                return value;
+            },
+        };
+
+    private delegate bool TryParse<T>(string text, out T value);
+}

@@ -1,0 +1,126 @@
+using System.CommandLine;
+using DtoKd.Training.Balancing;
+using DtoKd.Training.Data;
+
+namespace DtoKd.Cli.Options;
+
+/// <summary>The options for an experiment's settings, by the names that timm and DeiT's scripts have made common.</summary>
+internal static class Settings
+{
+    public const string AllMethods = "all";
+
+    public static Setting Data() => Setting.Of(
+        Parsing.Text("--data", "SRC", $"images: {DataSource.KnownForms}"),
+        settings => settings.Data,
+        (settings, value) => settings with { Data = value });
+
+    public static Setting Student(string option) => Setting.Of(
+        Parsing.Text(option, "NAME", "network to train, one of those below"),
+        settings => settings.Student,
+        (settings, value) => settings with { Student = value });
+
+    /// <summary>What training has with and without a teacher.</summary>
+    public static IReadOnlyList<Setting> Training() =>
+    [
+        Setting.Of(
+            Parsing.Whole<int>("--epochs", "passes over the training images"),
+            settings => settings.Epochs,
+            (settings, value) => settings with { Epochs = value }),
+        Setting.Of(
+            Parsing.Whole<int>("--batch-size", "images in a step"),
+            settings => settings.BatchSize,
+            (settings, value) => settings with { BatchSize = value }),
+        Setting.Of(
+            Parsing.Text("--opt", "adamw|sgd", "optimiser; sgd has momentum 0.9"),
+            settings => settings.Optimiser,
+            (settings, value) => settings with { Optimiser = value }),
+        Setting.Of(
+            Parsing.Real("--lr", "learning rate after the warm-up; falls to zero along a cosine"),
+            settings => settings.LearningRate,
+            (settings, value) => settings with { LearningRate = value }),
+        Setting.Of(
+            Parsing.Real("--weight-decay", "of parameters of two or more axes"),
+            settings => settings.WeightDecay,
+            (settings, value) => settings with { WeightDecay = value }),
+        Setting.Of(
+            Parsing.Real("--warmup-epochs", "epochs, or a part of one, in which the rate rises from zero"),
+            settings => settings.WarmupEpochs,
+            (settings, value) => settings with { WarmupEpochs = value }),
+        Setting.Of(
+            Parsing.Bound("--clip-grad", "largest norm of the gradient, after mixing"),
+            settings => settings.ClipNorm,
+            (settings, value) => settings with { ClipNorm = double.IsPositiveInfinity(value) ? null : value }),
+        Setting.Of(
+            Parsing.Real("--smoothing", "share of a label given to all classes evenly"),
+            settings => settings.LabelSmoothing,
+            (settings, value) => settings with { LabelSmoothing = value }),
+        Setting.Of(
+            Parsing.Whole<int>("--shift", "pixels by which training images are moved at random"),
+            settings => settings.Shift,
+            (settings, value) => settings with { Shift = value }),
+        Setting.Of(
+            new Option<bool>("--flip")
+            {
+                Description = "mirror training images at random; --flip false for not to",
+                HelpName = "true|false",
+            },
+            settings => settings.Flip,
+            (settings, value) => settings with { Flip = value }),
+        Setting.Of(
+            Parsing.Whole<ulong>("--seed", "decides first values, order of images, augmentation and dropout"),
+            settings => settings.Seed,
+            (settings, value) => settings with { Seed = value }),
+    ];
+
+    /// <summary>What only distillation has.</summary>
+    public static IReadOnlyList<Setting> Distillation() =>
+    [
+        Setting.Of(
+            Parsing.Text("--teacher", "NAME|FILE", "network that is trained first, or a checkpoint (.safetensors)"),
+            settings => settings.Teacher,
+            (settings, value) => settings with { Teacher = value }),
+        Setting.Of(
+            Parsing.Text("--teacher-model", "NAME", "network in the teacher's checkpoint; what the file says if none is named"),
+            settings => settings.TeacherModel,
+            (settings, value) => settings with { TeacherModel = value }),
+        Setting.Of(
+            Parsing.Text(
+                "--method", "NAME,...", $"how the objectives are weighed, of those below; one student for each; or {AllMethods}"),
+            settings => settings.Methods,
+            (settings, value) => settings with { Methods = Methods(value) }),
+        Setting.Of(
+            Parsing.Whole<int>("--teacher-epochs", "passes over the training images for the teacher"),
+            settings => settings.TeacherEpochs,
+            (settings, value) => settings with { TeacherEpochs = value }),
+        Setting.Of(
+            Parsing.Real("--teacher-lr", "the teacher's learning rate"),
+            settings => settings.TeacherLearningRate,
+            (settings, value) => settings with { TeacherLearningRate = value }),
+        Setting.Of(
+            Parsing.Real("--temperature", "softens both answers in the objective 'kl'"),
+            settings => settings.Temperature,
+            (settings, value) => settings with { Temperature = value }),
+        Setting.Of(
+            Parsing.Whole<int>("--feature-scales", "pairs of feature maps compared, from the deepest"),
+            settings => settings.FeatureScales,
+            (settings, value) => settings with { FeatureScales = value }),
+        Setting.Of(
+            Parsing.Whole<int>("--feature-grid", "largest side of the grid that feature maps are averaged to"),
+            settings => settings.FeatureGrid,
+            (settings, value) => settings with { FeatureGrid = value }),
+        Setting.Of(
+            Parsing.Reals("--alpha", "weights of the method 'fixed' in the order feature,task,kl"),
+            settings => settings.Alpha ?? (object)"even",
+            (settings, value) => settings with { Alpha = value }),
+        Setting.Of(
+            Parsing.Whole<int>(
+                "--diagnostics-every", "steps between comparisons of gradients that the method does not need; 0: never"),
+            settings => settings.DiagnosticsEvery,
+            (settings, value) => settings with { DiagnosticsEvery = value }),
+    ];
+
+    private static IReadOnlyList<string> Methods(string text) =>
+        text == AllMethods
+            ? [.. BalancerRegistry.Distinct.Select(entry => entry.Name)]
+            : [.. text.Split(',', StringSplitOptions.TrimEntries).Select(name => name.ToLowerInvariant())];
+}

@@ -1,0 +1,95 @@
+using System.Globalization;
+using System.Text;
+
+namespace DtoKd.Training.Logging;
+
+/// <summary>
+/// Where a run keeps what it writes:
+/// <code>
+/// runs/20260131-093000-digits/
+///   config.json      the resolved configuration
+///   metrics.jsonl    one line per step and epoch, of all students
+///   report.html      the curves
+///   checkpoints/     one folder per student
+/// </code>
+/// </summary>
+public sealed class RunFolder
+{
+    private readonly Dictionary<string, string> _students = new(StringComparer.OrdinalIgnoreCase);
+
+    private RunFolder(string path) => FullPath = path;
+
+    /// <summary>The folder, as an absolute path.</summary>
+    public string FullPath { get; }
+
+    /// <summary>Path of the resolved configuration.</summary>
+    public string Config => Path.Combine(FullPath, "config.json");
+
+    /// <summary>Path of the metrics of all students.</summary>
+    public string Metrics => Path.Combine(FullPath, "metrics.jsonl");
+
+    /// <summary>Path of the page with the curves.</summary>
+    public string Report => Path.Combine(FullPath, "report.html");
+
+    /// <summary>Path of the folder that holds one folder per student.</summary>
+    public string Checkpoints => Path.Combine(FullPath, "checkpoints");
+
+    /// <summary>Makes the folder of a new run.</summary>
+    /// <param name="name">What the run is about; becomes part of the folder's name.</param>
+    /// <param name="output">The folder to use; null for <c>runs/&lt;UTC time&gt;-&lt;name&gt;</c>.</param>
+    /// <param name="clock">The clock that gives the time.</param>
+    /// <exception cref="InvalidDataException">There is something at that place already.</exception>
+    public static RunFolder Create(string name, string? output = null, TimeProvider? clock = null)
+    {
+        if (output is null)
+        {
+            var now = (clock ?? TimeProvider.System).GetUtcNow();
+            output = Path.Combine("runs", now.ToString("yyyyMMdd-HHmmss-", CultureInfo.InvariantCulture) + FileName(name));
+        }
+        string path = Path.GetFullPath(output);
+        if (File.Exists(path))
+            throw new InvalidDataException($"the run folder {output} is a file; name another one");
+        if (Directory.Exists(path) && Directory.EnumerateFileSystemEntries(path).Any())
+            throw new InvalidDataException($"the run folder {output} is not empty; name another one or resume that run");
+        Directory.CreateDirectory(path);
+        return new RunFolder(path);
+    }
+
+    /// <summary>Opens the folder of an earlier run, to resume it or to write its report again.</summary>
+    /// <exception cref="InvalidDataException">There is no run in it.</exception>
+    public static RunFolder Open(string path)
+    {
+        var folder = new RunFolder(Path.GetFullPath(path));
+        if (!Directory.Exists(folder.FullPath))
+            throw new InvalidDataException($"the run folder {path} does not exist");
+        if (!File.Exists(folder.Config))
+            throw new InvalidDataException($"the folder {path} holds no run: it has no config.json");
+        return folder;
+    }
+
+    /// <summary>Makes the folder for one student's checkpoints, if need be, and returns its path.</summary>
+    /// <param name="student">The student's (method's) name.</param>
+    /// <exception cref="ArgumentException">The name falls on the folder of another student.</exception>
+    public string CheckpointsOf(string student)
+    {
+        string name = FileName(student);
+        if (!_students.TryAdd(name, student) && _students[name] != student)
+            throw new ArgumentException($"'{student}' and '{_students[name]}' would share the folder {name}", nameof(student));
+        return Directory.CreateDirectory(Path.Combine(Checkpoints, name)).FullName;
+    }
+
+    /// <summary>A name that every file system takes: letters, digits, dots, underscores and single hyphens.</summary>
+    internal static string FileName(string name)
+    {
+        var result = new StringBuilder();
+        foreach (char c in name)
+        {
+            if (char.IsAsciiLetterOrDigit(c) || c is '.' or '_')
+                result.Append(c);
+            else if (result.Length > 0 && result[^1] != '-')
+                result.Append('-');
+        }
+        string trimmed = result.ToString().Trim('-', '.');
+        return trimmed.Length > 0 ? trimmed : "run";
+    }
+}

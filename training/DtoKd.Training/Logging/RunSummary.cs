@@ -1,0 +1,32 @@
+namespace DtoKd.Training.Logging;
+
+/// <summary>What <see cref="HtmlReport"/> shows: what was compared, and the records of all runs.</summary>
+public sealed record RunSummary
+{
+    /// <summary>Heading of the page.</summary>
+    public required string Title { get; init; }
+
+    /// <summary>The data set.</summary>
+    public required string DataSet { get; init; }
+
+    /// <summary>The teacher network.</summary>
+    public required string Teacher { get; init; }
+
+    /// <summary>The student network, the same in all runs.</summary>
+    public required string Student { get; init; }
+
+    /// <summary>The seed of all runs.</summary>
+    public required ulong Seed { get; init; }
+
+    /// <summary>When the runs were started.</summary>
+    public required DateTimeOffset Date { get; init; }
+
+    /// <summary>Version of the program.</summary>
+    public required string Version { get; init; }
+
+    /// <summary>The teacher's top-1 in [0, 1], when known: a line to compare the students with.</summary>
+    public double? TeacherTop1 { get; init; }
+
+    /// <summary>The records of all runs; runs are shown in the order of their first record.</summary>
+    public required Metrics Metrics { get; init; }
+}

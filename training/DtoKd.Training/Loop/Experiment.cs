@@ -1,0 +1,216 @@
+using DtoKd.Engine;
+using DtoKd.Training.Balancing;
+using DtoKd.Training.Data;
+using DtoKd.Training.Distillation;
+using DtoKd.Training.Logging;
+using DtoKd.Training.Optim;
+
+namespace DtoKd.Training.Loop;
+
+/// <summary>
+/// One teacher, trained or loaded, and the same student once for each method, with the same seed and budget; everything is
+/// written to one folder. Without a teacher it is plain training.
+/// </summary>
+public sealed class Experiment
+{
+    private const string TeacherRun = "teacher";
+
+    private readonly ExperimentSettings _settings;
+    private readonly Device _device;
+    private readonly IRunObserver _observer;
+    private readonly DataSplit _data;
+
+    /// <summary>Reads the data and checks that all fits together: a wrong name is found before a folder is made.</summary>
+    /// <param name="settings">What to do.</param>
+    /// <param name="device">Where to compute.</param>
+    /// <param name="observer">Is told of the progress.</param>
+    /// <exception cref="ArgumentException">A setting is out of range or names something unknown.</exception>
+    /// <exception cref="InvalidDataException">Data or the teacher's checkpoint are missing or damaged.</exception>
+    public Experiment(ExperimentSettings settings, Device device, IRunObserver observer)
+    {
+        Check(settings);
+        _settings = settings;
+        _device = device;
+        _observer = observer;
+        _data = DataSource.Parse(settings.Data).Load();
+        CheckNetworks();
+    }
+
+    /// <summary>
+    /// Whether to stop at the first operation that gives NaN or infinity, with its name. It changes no result, so it is no
+    /// setting: a stopped run can go on with it.
+    /// </summary>
+    public bool DetectAnomaly { get; init; }
+
+    /// <summary>Checks settings without reading data: a wrong name is found before a folder is made.</summary>
+    /// <exception cref="ArgumentException">A setting is out of range or names something unknown.</exception>
+    public static void Check(ExperimentSettings settings)
+    {
+        settings.Validate();
+        DataSource.Parse(settings.Data);
+        Models.Zoo.Find(settings.Student);
+        if (settings.TeacherModel is { } model)
+            Models.Zoo.Find(model);
+        if (settings.Teacher is { } teacher && !IsFile(teacher))
+            Models.Zoo.Find(teacher);
+        if (settings.Methods.Count == 0)
+            throw new ArgumentException("no method is named");
+        var names = settings.Methods.Select(method => NewBalancer(settings, method, objectives: 3, task: 1).Name).ToHashSet();
+        if (names.Count < settings.Methods.Count)
+            throw new ArgumentException($"a method is named twice: {string.Join(", ", settings.Methods)}");
+        if (settings.Alpha is not null && !settings.Methods.Contains("fixed"))
+            throw new ArgumentException("--alpha is for the method 'fixed', which is not among the methods");
+        if (settings.Methods.Any(Distils) && settings.Teacher is null)
+            throw new ArgumentException($"method '{settings.Methods.First(Distils)}' needs a teacher");
+    }
+
+    /// <summary>Runs, or goes on with, everything and writes the report.</summary>
+    /// <param name="folder">Where results go, and where those of a stopped run are found.</param>
+    /// <param name="cancellation">Stops after the step under way, with its state saved.</param>
+    /// <returns>What was measured.</returns>
+    /// <exception cref="OperationCanceledException">The experiment was stopped.</exception>
+    /// <exception cref="TrainingDivergedException">A loss was not finite.</exception>
+    /// <exception cref="AnomalyException">An operation gave NaN or infinity, and anomalies are looked for.</exception>
+    /// <exception cref="InvalidDataException">A checkpoint is damaged or does not fit.</exception>
+    public RunSummary Run(RunFolder folder, CancellationToken cancellation = default)
+    {
+        var date = DateTimeOffset.UtcNow;
+        var loop = new RunLoop(_device, folder, new MetricsLogs(folder), _observer);
+        using var teacher = _settings.Methods.Any(Distils) ? ReadyTeacher(loop, cancellation) : null;
+        foreach (string method in _settings.Methods)
+            TrainStudent(loop, method, teacher, cancellation);
+        var summary = Summary(MetricsFile.Read(folder.Metrics), teacher, date);
+        HtmlReport.Write(folder.Report, summary);
+        return summary;
+    }
+
+    private static bool Distils(string method) => method != "none";
+
+    private static bool IsFile(string teacher) => File.Exists(teacher) || teacher.EndsWith(".safetensors", StringComparison.Ordinal);
+
+    private static Balancer NewBalancer(ExperimentSettings settings, string method, int objectives, int task) =>
+        BalancerRegistry.Create(
+            method,
+            new BalancerOptions { Objectives = objectives, Task = task, Alpha = objectives > 1 ? settings.Alpha : null });
+
+    /// <summary>Whether the networks fit the images, and the teacher's checkpoint its network.</summary>
+    private void CheckNetworks()
+    {
+        Network.Check(_device, _settings.Student, _data.Train.Format);
+        if (!_settings.Methods.Any(Distils))
+            return;
+        string teacher = _settings.Teacher!;
+        if (IsFile(teacher))
+            Network.Load(_device, teacher, _settings.TeacherModel, _data.Train.Format).Dispose();
+        else
+            Network.Check(_device, teacher, _data.Train.Format);
+    }
+
+    private Network ReadyTeacher(RunLoop loop, CancellationToken cancellation)
+    {
+        string name = _settings.Teacher!;
+        Network teacher;
+        if (IsFile(name))
+        {
+            teacher = Network.Load(_device, name, _settings.TeacherModel, _data.Train.Format);
+        }
+        else
+        {
+            teacher = Network.Create(_device, name, _data.Train.Format, _settings.Seed);
+            try
+            {
+                Train(
+                    loop,
+                    TeacherRun,
+                    teacher,
+                    new ClassificationTask(teacher.Model, _settings.LabelSmoothing),
+                    NewBalancer(_settings, "none", objectives: 1, task: 0),
+                    _settings.TeacherEpochs,
+                    _settings.TeacherLearningRate,
+                    cancellation);
+            }
+            catch
+            {
+                teacher.Dispose();
+                throw;
+            }
+        }
+
+        teacher.Arena.Freeze();
+        return teacher;
+    }
+
+    private void TrainStudent(RunLoop loop, string method, Network? teacher, CancellationToken cancellation)
+    {
+        FeatureProjectors? projectors = null;
+        using var student = Network.Create(_device, _settings.Student, _data.Train.Format, _settings.Seed, (model, beside) =>
+        {
+            if (Distils(method))
+            {
+                projectors = new FeatureProjectors(
+                    beside["projectors"], model.Features, teacher!.Model.Features, _settings.FeatureScales, _settings.FeatureGrid);
+            }
+        });
+        TrainingTask task = projectors is null
+            ? new ClassificationTask(student.Model, _settings.LabelSmoothing)
+            : new DistillationTask(
+                student.Model, new Teacher(teacher!.Model), projectors, _settings.Temperature, _settings.LabelSmoothing);
+        var balancer = NewBalancer(_settings, method, task.Objectives.Count, task.Task);
+        // The balancer's name says which reading ran. Without a teacher no methods are compared: the run goes by the name of
+        // what is trained.
+        string run = _settings.Teacher is null ? _settings.Student : balancer.Name;
+        Train(loop, run, student, task, balancer, _settings.Epochs, _settings.LearningRate, cancellation);
+    }
+
+    private void Train(
+        RunLoop loop,
+        string run,
+        Network network,
+        TrainingTask task,
+        Balancer balancer,
+        int epochs,
+        double learningRate,
+        CancellationToken cancellation)
+    {
+        // A last batch of a few images would give batch norm poor statistics and the step a noisy gradient: it is left out.
+        var plan = new BatchPlan(_data.Train.Count, _settings.BatchSize, _settings.Seed, dropLast: true);
+        long warmup = (long)(_settings.WarmupEpochs * plan.BatchesPerEpoch);
+        using Optimiser optimiser = _settings.Optimiser == "sgd"
+            ? new Sgd(network.Arena, momentum: 0.9, _settings.WeightDecay)
+            : new AdamW(network.Arena, _settings.WeightDecay);
+        using var trainer = new Trainer(
+            _device,
+            network.Arena,
+            task,
+            balancer,
+            optimiser,
+            new CosineSchedule(learningRate, (long)epochs * plan.BatchesPerEpoch, warmup),
+            new BatchLoader(_data.Train, plan, new Augmentation(_settings.Shift, _settings.Flip)),
+            new TrainerOptions
+            {
+                Seed = _settings.Seed,
+                ClipNorm = _settings.ClipNorm,
+                DiagnosticsEvery = _settings.DiagnosticsEvery,
+                DetectAnomaly = DetectAnomaly,
+            });
+        loop.Run(run, network, trainer, plan, epochs, _data.Test, cancellation);
+    }
+
+    private RunSummary Summary(Metrics metrics, Network? teacher, DateTimeOffset date) => new()
+    {
+        Title = $"{(_settings.Teacher is null ? "Training" : "Distillation")} on {_data.Train.Format.Name}",
+        DataSet = $"{_data.Train.Format.Name}: {_data.Train.Count} training and {_data.Test.Count} test images",
+        Teacher = teacher?.Name ?? "none",
+        Student = _settings.Student,
+        Seed = _settings.Seed,
+        Date = date,
+        Version = typeof(Experiment).Assembly.GetName().Version?.ToString(3) ?? "",
+        TeacherTop1 = teacher is null ? null : TeacherTop1(teacher, metrics),
+        Metrics = new Metrics(
+            [.. metrics.Steps.Where(step => step.Run != TeacherRun)], [.. metrics.Epochs.Where(epoch => epoch.Run != TeacherRun)]),
+    };
+
+    private double TeacherTop1(Network teacher, Metrics metrics) =>
+        metrics.Epochs.LastOrDefault(epoch => epoch.Run == TeacherRun).Top1
+        ?? Evaluation.Top1(_device, teacher.Model, _data.Test, _settings.BatchSize);
+}

@@ -1,0 +1,144 @@
+namespace DtoKd.Training.Loop;
+
+/// <summary>
+/// Everything that decides what an experiment computes; written as <c>config.json</c> beside its results. The number of
+/// threads is not among it: it changes the time only.
+/// </summary>
+public sealed record ExperimentSettings
+{
+    /// <summary>The images, as <see cref="Data.DataSource.Parse"/> takes them.</summary>
+    public string Data { get; init; } = "digits";
+
+    /// <summary>
+    /// The teacher: a network of the zoo, which is trained first, or the path of a checkpoint. Null when nothing is distilled.
+    /// </summary>
+    public string? Teacher { get; init; }
+
+    /// <summary>The network in the teacher's checkpoint, if the file does not say.</summary>
+    public string? TeacherModel { get; init; }
+
+    /// <summary>The network that is trained.</summary>
+    public required string Student { get; init; }
+
+    /// <summary>How its objectives are weighed; one student is trained for each.</summary>
+    public required IReadOnlyList<string> Methods { get; init; }
+
+    /// <summary>Passes over the training images for each student.</summary>
+    public int Epochs { get; init; }
+
+    /// <summary>Passes over the training images for the teacher.</summary>
+    public int TeacherEpochs { get; init; }
+
+    /// <summary>Images in a step.</summary>
+    public int BatchSize { get; init; }
+
+    /// <summary><c>adamw</c> or <c>sgd</c> (momentum 0.9).</summary>
+    public string Optimiser { get; init; } = "adamw";
+
+    /// <summary>The rate after the warm-up.</summary>
+    public double LearningRate { get; init; }
+
+    /// <summary>The teacher's rate after the warm-up.</summary>
+    public double TeacherLearningRate { get; init; }
+
+    /// <summary>Weight decay of parameters of two or more axes.</summary>
+    public double WeightDecay { get; init; } = 0.05;
+
+    /// <summary>Epochs in which the rate rises from zero.</summary>
+    public double WarmupEpochs { get; init; }
+
+    /// <summary>The largest norm of the gradient, after mixing; null for no clipping.</summary>
+    public double? ClipNorm { get; init; } = 1;
+
+    /// <summary>The share of a label given to all classes evenly.</summary>
+    public double LabelSmoothing { get; init; }
+
+    /// <summary>What softens both answers in the KL objective.</summary>
+    public double Temperature { get; init; } = 1;
+
+    /// <summary>Pairs of feature maps compared, from the deepest.</summary>
+    public int FeatureScales { get; init; } = 3;
+
+    /// <summary>The largest side of the grid that feature maps are averaged to.</summary>
+    public int FeatureGrid { get; init; } = 1;
+
+    /// <summary>The weights of the method <c>fixed</c>, in the order feature, task, kl; null for even ones.</summary>
+    public IReadOnlyList<double>? Alpha { get; init; }
+
+    /// <summary>Pixels by which training images are moved at random.</summary>
+    public int Shift { get; init; }
+
+    /// <summary>Whether training images are mirrored at random.</summary>
+    public bool Flip { get; init; }
+
+    /// <summary>Every so many steps gradients are compared even where the method does not need it; 0 for never.</summary>
+    public int DiagnosticsEvery { get; init; } = 10;
+
+    /// <summary>Decides first values, order of images, augmentation and dropout.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>Settings that suit a data set: what <c>distill</c> and <c>train</c> use where nothing else is said.</summary>
+    /// <param name="dataName">The data set's name, without the folder.</param>
+    public static ExperimentSettings DefaultsFor(string dataName) => dataName switch
+    {
+        "digits" => new()
+        {
+            Student = "regnety_nano",
+            Teacher = "regnety_micro",
+            Methods = ["none", "fixed", "amortised", "exact"],
+            Epochs = 15,
+            TeacherEpochs = 12,
+            BatchSize = 64,
+            LearningRate = 5e-3,
+            TeacherLearningRate = 5e-3,
+            WarmupEpochs = 2,
+            Shift = 1,
+        },
+        _ => new()
+        {
+            Student = "regnety_nano",
+            Teacher = "regnety_micro",
+            Methods = ["exact"],
+            Epochs = 10,
+            TeacherEpochs = 2,
+            BatchSize = 64,
+            LearningRate = 4e-3,
+            TeacherLearningRate = 4e-3,
+            WarmupEpochs = 0.25,
+            Shift = dataName == "cifar10" ? 4 : 0,
+            Flip = dataName is "cifar10" or "fashion-mnist",
+        },
+    };
+
+    /// <summary>Checks what can be checked without looking at data or files.</summary>
+    /// <exception cref="ArgumentException">A value is out of range; the message names it.</exception>
+    public void Validate()
+    {
+        Require(Epochs >= 1, "epochs", Epochs, "at least 1");
+        Require(BatchSize >= 2, "batch-size", BatchSize, "at least 2");
+        Require(LearningRate > 0, "lr", LearningRate, "a positive number");
+        Require(WeightDecay >= 0, "weight-decay", WeightDecay, "0 or more");
+        Require(WarmupEpochs >= 0, "warmup-epochs", WarmupEpochs, "0 or more");
+        Require(ClipNorm is null or > 0, "clip-grad", ClipNorm ?? 0, "a positive number");
+        Require(LabelSmoothing is >= 0 and < 1, "smoothing", LabelSmoothing, "in 0 .. 1");
+        Require(Temperature > 0, "temperature", Temperature, "a positive number");
+        Require(FeatureScales >= 1, "feature-scales", FeatureScales, "at least 1");
+        Require(FeatureGrid >= 1, "feature-grid", FeatureGrid, "at least 1");
+        Require(Shift >= 0, "shift", Shift, "0 or more");
+        Require(DiagnosticsEvery >= 0, "diagnostics-every", DiagnosticsEvery, "0 or more");
+        if (Teacher is not null)
+        {
+            Require(TeacherEpochs >= 1, "teacher-epochs", TeacherEpochs, "at least 1");
+            Require(TeacherLearningRate > 0, "teacher-lr", TeacherLearningRate, "a positive number");
+        }
+
+        if (Optimiser is not ("adamw" or "sgd"))
+            throw new ArgumentException($"unknown optimiser '{Optimiser}'; known are adamw, sgd");
+    }
+
+    private static void Require(bool holds, string option, double value, string expected)
+    {
+        if (!holds || !double.IsFinite(value))
+            throw new ArgumentException(FormattableString.Invariant($"--{option} is {value}; it has to be {expected}"));
+    }
+}

@@ -1,0 +1,93 @@
+using DtoKd.Engine;
+using DtoKd.Models;
+using DtoKd.Models.Checkpoints;
+using DtoKd.Training.Data;
+
+namespace DtoKd.Training.Loop;
+
+/// <summary>A network of the zoo with its parameters, and what else is trained beside it, in an arena of their own.</summary>
+public sealed class Network : IDisposable
+{
+    private const string ModelKey = "dtokd.model";
+
+    // What is trained beside the network, such as projectors, is not part of its checkpoint.
+    private const string Beside = "beside.";
+
+    private Network(Device device, string name, ImageSpec spec)
+    {
+        Name = name;
+        Arena = new ParameterArena(device);
+        Model = Zoo.Create(name, Arena.Root, spec);
+    }
+
+    /// <summary>The name in the zoo.</summary>
+    public string Name { get; }
+
+    /// <summary>All parameters.</summary>
+    public ParameterArena Arena { get; }
+
+    /// <summary>The network.</summary>
+    public VisionModel Model { get; }
+
+    /// <summary>Makes a new network.</summary>
+    /// <param name="device">Where its parameters live.</param>
+    /// <param name="name">Its name in the zoo.</param>
+    /// <param name="images">What it is built for.</param>
+    /// <param name="seed">Decides its first values.</param>
+    /// <param name="declareBeside">Declares what is trained beside it.</param>
+    /// <exception cref="ArgumentException">The name is unknown, or the images do not fit.</exception>
+    public static Network Create(
+        Device device, string name, ImageFormat images, ulong seed, Action<VisionModel, ParameterScope>? declareBeside = null)
+    {
+        var network = new Network(device, name, SpecOf(images));
+        declareBeside?.Invoke(network.Model, network.Arena.Root[Beside[..^1]]);
+        network.Arena.Seal(seed);
+        return network;
+    }
+
+    /// <summary>Checks that a network can be built for given images; nothing is allocated.</summary>
+    /// <exception cref="ArgumentException">The name is unknown, or the images do not fit.</exception>
+    public static void Check(Device device, string name, ImageFormat images) =>
+        new Network(device, name, SpecOf(images)).Dispose();
+
+    /// <summary>Reads a network from a checkpoint.</summary>
+    /// <param name="device">Where its parameters live.</param>
+    /// <param name="path">A safetensors file.</param>
+    /// <param name="name">Its name in the zoo; the one noted in the file when null.</param>
+    /// <param name="images">What it is built for.</param>
+    /// <exception cref="InvalidDataException">The file is damaged, names no network or does not fit it.</exception>
+    public static Network Load(Device device, string path, string? name, ImageFormat images)
+    {
+        if (name is null)
+        {
+            using var file = SafetensorsReader.Open(path);
+            if (!file.Metadata.TryGetValue(ModelKey, out name))
+                throw new InvalidDataException($"{path} does not say which network it holds; name it");
+        }
+
+        var network = Create(device, name, images, seed: 0);
+        try
+        {
+            ModelFile.Load(path, network.Arena);
+            return network;
+        }
+        catch
+        {
+            network.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Writes the network, without what is trained beside it.</summary>
+    public void Save(string path) =>
+        ModelFile.Save(
+            path,
+            Arena,
+            new Dictionary<string, string> { ["format"] = "pt", [ModelKey] = Name },
+            name => !name.StartsWith(Beside, StringComparison.Ordinal));
+
+    /// <summary>Returns the parameters to the pool.</summary>
+    public void Dispose() => Arena.Dispose();
+
+    private static ImageSpec SpecOf(ImageFormat images) => new(images.Channels, images.Height, images.Width, images.ClassNames.Count);
+}

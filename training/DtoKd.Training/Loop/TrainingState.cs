@@ -1,0 +1,76 @@
+using System.Globalization;
+using DtoKd.Engine;
+using DtoKd.Models.Checkpoints;
+
+namespace DtoKd.Training.Loop;
+
+/// <summary>
+/// All that a run needs to go on as if it had not been stopped, in one safetensors file: parameters, buffers, the optimiser's
+/// moments, the balancer's state, the sums of the epoch under way and the number of steps done. Random numbers and the order
+/// of images are functions of seed and step, so they need no state.
+/// </summary>
+internal static class TrainingState
+{
+    private const string StepsKey = "steps";
+    private const string BestKey = "best";
+    private const string BalancerKey = "balancer";
+
+    public static void Save(string path, ParameterArena arena, Trainer trainer, EpochTotals totals, double best)
+    {
+        var writer = new SafetensorsWriter();
+        writer.SetMetadata(StepsKey, trainer.StepsDone.ToString(CultureInfo.InvariantCulture));
+        writer.SetMetadata(BestKey, best.ToString("R", CultureInfo.InvariantCulture));
+        writer.SetMetadata(BalancerKey, trainer.Balancer.Name);
+        foreach (var (name, tensor) in Tensors(arena, trainer))
+            ModelFile.Add(writer, name, tensor);
+        foreach (var (name, values) in trainer.Balancer.SaveState())
+            writer.Add($"balancer.{name}", [values.Length], values);
+        foreach (var (name, values) in totals.SaveState())
+            writer.Add($"epoch.{name}", [values.Length], values);
+        writer.Write(path);
+    }
+
+    /// <summary>Reads the steps done, without anything else.</summary>
+    public static long StepsIn(string path)
+    {
+        using var file = SafetensorsReader.Open(path);
+        return Steps(file, path);
+    }
+
+    /// <summary>Restores a run and returns the best accuracy so far.</summary>
+    /// <exception cref="InvalidDataException">The file is damaged or of another run.</exception>
+    public static double Load(string path, ParameterArena arena, Trainer trainer, EpochTotals totals)
+    {
+        using var file = SafetensorsReader.Open(path);
+        long steps = Steps(file, path);
+        if (file.Metadata.GetValueOrDefault(BalancerKey) != trainer.Balancer.Name)
+            throw new InvalidDataException($"{path} is of a run weighed by '{file.Metadata.GetValueOrDefault(BalancerKey)}', not '{trainer.Balancer.Name}'");
+        foreach (var (name, tensor) in Tensors(arena, trainer))
+        {
+            if (!file.Contains(name) || !file[name].Shape.SequenceEqual(tensor.Shape.Select(size => (long)size)))
+                throw new InvalidDataException($"{path} does not fit this run: {name} should be {tensor.Shape}");
+            ModelFile.Read(file, name, tensor);
+        }
+
+        trainer.Balancer.LoadState(Entries(file, "balancer."));
+        totals.LoadState(Entries(file, "epoch."));
+        trainer.StepsDone = trainer.Optimiser.Steps = steps;
+        return file.Metadata.TryGetValue(BestKey, out string? best) ? double.Parse(best, CultureInfo.InvariantCulture) : -1;
+    }
+
+    private static long Steps(SafetensorsReader file, string path) =>
+        file.Metadata.TryGetValue(StepsKey, out string? text) && long.TryParse(text, CultureInfo.InvariantCulture, out long steps)
+            ? steps
+            : throw new InvalidDataException($"{path} is not the state of a run: it does not say how many steps were done");
+
+    private static IEnumerable<(string Name, Tensor Value)> Tensors(ParameterArena arena, Trainer trainer) =>
+    [
+        ("parameters", arena.Flat),
+        .. arena.Buffers.Select(buffer => ($"buffer.{buffer.Name}", buffer.Value)),
+        .. trainer.Optimiser.Moments.Select(moment => ($"optimiser.{moment.Name}", moment.Value)),
+    ];
+
+    private static Dictionary<string, double[]> Entries(SafetensorsReader file, string prefix) =>
+        file.Entries.Where(entry => entry.Name.StartsWith(prefix, StringComparison.Ordinal))
+            .ToDictionary(entry => entry.Name[prefix.Length..], entry => file.ReadFloat64(entry.Name));
+}
