@@ -1,4 +1,5 @@
 using DtoKd.Engine.Cpu;
+using DtoKd.Tests;
 
 namespace DtoKd.Engine.Tests.Devices;
 
@@ -254,9 +255,7 @@ public sealed unsafe class GemmTests
         problem.Compute((a, b, c, cStride, epilogue) =>
         {
             Gemm.RunSerial(SimdLevel.Avx2, 33, 44, 55, a, b, c, cStride, epilogue);
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            Gemm.RunSerial(SimdLevel.Avx2, 33, 44, 55, a, b, c, cStride, epilogue);
-            allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+            allocated = Allocation.Of(() => Gemm.RunSerial(SimdLevel.Avx2, 33, 44, 55, a, b, c, cStride, epilogue));
         });
         Assert.Equal(0, allocated);
     }

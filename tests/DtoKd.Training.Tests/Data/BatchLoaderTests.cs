@@ -1,3 +1,4 @@
+using DtoKd.Tests;
 using DtoKd.Training.Data;
 
 namespace DtoKd.Training.Tests.Data;
@@ -121,10 +122,11 @@ public class BatchLoaderTests
         var images = new float[32 * 64];
         var labels = new long[32];
         loader.Load(new BatchPosition(0, 0), images, labels);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int step = 1; step < 100; step++)
-            loader.Load(loader.Plan.PositionAt(step), images, labels);
-        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        Assert.Equal(0, Allocation.Of(() =>
+        {
+            for (int step = 1; step < 100; step++)
+                loader.Load(loader.Plan.PositionAt(step), images, labels);
+        }));
     }
 
     private static int[] Moved(int[] image, int down, int right)

@@ -212,12 +212,13 @@ public sealed class MetricsLogTests : IDisposable
     {
         using var log = MetricsLog.Create(File);
         var step = Step("a", 1);
-        for (int i = 0; i < 1000; i++)
-            log.Write(step);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 1000; i++)
-            log.Write(step);
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        void WriteThousand()
+        {
+            for (int i = 0; i < 1000; i++)
+                log.Write(step);
+        }
+        WriteThousand();
+        Assert.Equal(0, Allocation.Of(WriteThousand));
     }
 
     [Fact]
