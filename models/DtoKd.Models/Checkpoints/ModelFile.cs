@@ -27,7 +27,7 @@ public static class ModelFile
     }
 
     /// <summary>Reads the parameters and buffers of an arena.</summary>
-    /// <param name="path">The file.</param>
+    /// <param name="path">The file, of any format that <see cref="CheckpointReader.Open"/> knows.</param>
     /// <param name="arena">The network's arena, sealed.</param>
     /// <param name="include">Which names the file should have; all when null.</param>
     /// <exception cref="InvalidDataException">
@@ -35,7 +35,14 @@ public static class ModelFile
     /// </exception>
     public static void Load(string path, ParameterArena arena, Func<string, bool>? include = null)
     {
-        using var file = SafetensorsReader.Open(path);
+        using var file = CheckpointReader.Open(path);
+        Load(file, arena, include);
+    }
+
+    /// <summary>Reads the parameters and buffers of an arena from an open file.</summary>
+    /// <inheritdoc cref="Load(string, ParameterArena, Func{string, bool})"/>
+    public static void Load(CheckpointReader file, ParameterArena arena, Func<string, bool>? include = null)
+    {
         var wanted = Named(arena).Where(pair => include?.Invoke(pair.Name) ?? true).ToList();
         var differences = new List<string>();
         foreach (var (name, tensor) in wanted)
@@ -52,7 +59,7 @@ public static class ModelFile
         {
             const int Most = 12;
             string more = differences.Count > Most ? $"; and {differences.Count - Most} more" : "";
-            throw new InvalidDataException($"{path} does not fit the network: {string.Join("; ", differences.Take(Most))}{more}");
+            throw new InvalidDataException($"{file.FilePath} does not fit the network: {string.Join("; ", differences.Take(Most))}{more}");
         }
 
         foreach (var (name, tensor) in wanted)
@@ -80,7 +87,7 @@ public static class ModelFile
     }
 
     /// <summary>Copies an entry of a file into a tensor of its shape, converting to the tensor's type.</summary>
-    public static void Read(SafetensorsReader file, string name, Tensor tensor)
+    public static void Read(CheckpointReader file, string name, Tensor tensor)
     {
         switch (tensor.DType)
         {

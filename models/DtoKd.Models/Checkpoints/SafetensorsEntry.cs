@@ -9,7 +9,4 @@ namespace DtoKd.Models.Checkpoints;
 /// <param name="ByteCount">How many bytes it takes.</param>
 public sealed record SafetensorsEntry(
     string Name, SafetensorsType Type, IReadOnlyList<long> Shape, long ElementCount, long Offset, long ByteCount)
-{
-    /// <summary>The shape as text, for messages: <c>[3, 224, 224]</c>.</summary>
-    public string ShapeText => $"[{string.Join(", ", Shape)}]";
-}
+    : CheckpointEntry(Name, Type, Shape, ElementCount, ByteCount);
