@@ -50,6 +50,7 @@ internal static class Application
             DistillCommand.Create(host),
             TrainCommand.Create(host),
             EvalCommand.Create(host),
+            BenchCommand.Create(host),
             InfoCommand.Create(host),
         };
         root.Options.OfType<VersionOption>().Single().Action = new VersionAction();

@@ -19,6 +19,19 @@ internal static class Parsing
             T.IsNegative(T.MinValue) ? "a whole number" : "a whole number, 0 or more",
             (string text, out T value) => T.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out value!));
 
+    /// <summary>A whole number that stands by its place.</summary>
+    public static Argument<int> WholeArgument(string name, string description) => new(name)
+    {
+        Description = description,
+        CustomParser = result =>
+        {
+            string text = result.Tokens[0].Value;
+            if (!int.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out int value))
+                result.AddError($"{name} takes a whole number, not '{text}'");
+            return value;
+        },
+    };
+
     public static Option<double> Real(string name, string description) =>
         Parsed<double>(name, "X", description, "a number", TryReal);
 

@@ -1,0 +1,129 @@
+using System.Diagnostics;
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace DtoKd.Engine.Cpu;
+
+/// <summary>What the machine could do at most: the yardsticks that kernels are held against.</summary>
+public static class MachinePeak
+{
+    // Enough independent sums to fill the pipeline of two multiply-add units of four or five cycles.
+    private const int Chains = 10;
+    private const int Turns = 2_000_000;
+    private const int Repetitions = 5;
+
+    // Far beyond any cache.
+    private const long CopiedFloats = 64L << 20;
+
+    /// <summary>Measures fused multiply-adds on registers alone, on all threads of a device.</summary>
+    /// <returns>Floating-point operations a second, two for each multiply-add; the best of a few runs.</returns>
+    public static double FlopsPerSecond(CpuDevice device)
+    {
+        int lanes = device.Simd switch
+        {
+            SimdLevel.Avx512 => Vector512<float>.Count,
+            SimdLevel.Avx2 => Vector256<float>.Count,
+            _ => Vector<float>.Count,
+        };
+        var sums = new float[device.Team.Threads];
+        double seconds = Best(() => device.Team.For(sums.Length, thread => sums[thread] = device.Simd switch
+        {
+            SimdLevel.Avx512 => Loop512(1e-9f),
+            SimdLevel.Avx2 => Loop256(1e-9f),
+            _ => LoopPortable(1e-9f),
+        }));
+        return 2.0 * lanes * Chains * Turns * sums.Length / seconds;
+    }
+
+    /// <summary>Measures copying from one large block to another on all threads of a device.</summary>
+    /// <returns>Bytes a second, read and written ones together; the best of a few runs.</returns>
+    public static unsafe double CopyBytesPerSecond(CpuDevice device)
+    {
+        const long Grain = 1 << 18;
+        using var step = Step.Evaluation(device);
+        var from = step.Full([checked((int)CopiedFloats)], 1);
+        var to = step.Full([checked((int)CopiedFloats)], 0);
+        double seconds = Best(() => device.Team.ForRange(CopiedFloats, Grain, (start, end) =>
+            from.Span<float>()[(int)start..(int)end].CopyTo(to.Span<float>()[(int)start..(int)end])));
+        return 2.0 * sizeof(float) * CopiedFloats / seconds;
+    }
+
+    private static double Best(Action work)
+    {
+        double best = double.MaxValue;
+        for (int i = 0; i < Repetitions; i++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            work();
+            best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds);
+        }
+
+        return best;
+    }
+
+    // Scalars with names stay in registers; an array would not. No tiering: the loop runs once per thread.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static float Loop512(float x)
+    {
+        Vector512<float> f = Vector512.Create(x), a = f, b = f, c = f, d = f, e = f, g = f, h = f, i = f, j = f, k = f;
+        for (int turn = 0; turn < Turns; turn++)
+        {
+            a = Vector512.FusedMultiplyAdd(a, f, f);
+            b = Vector512.FusedMultiplyAdd(b, f, f);
+            c = Vector512.FusedMultiplyAdd(c, f, f);
+            d = Vector512.FusedMultiplyAdd(d, f, f);
+            e = Vector512.FusedMultiplyAdd(e, f, f);
+            g = Vector512.FusedMultiplyAdd(g, f, f);
+            h = Vector512.FusedMultiplyAdd(h, f, f);
+            i = Vector512.FusedMultiplyAdd(i, f, f);
+            j = Vector512.FusedMultiplyAdd(j, f, f);
+            k = Vector512.FusedMultiplyAdd(k, f, f);
+        }
+
+        return Vector512.Sum(a + b + c + d + e + g + h + i + j + k);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static float Loop256(float x)
+    {
+        Vector256<float> f = Vector256.Create(x), a = f, b = f, c = f, d = f, e = f, g = f, h = f, i = f, j = f, k = f;
+        for (int turn = 0; turn < Turns; turn++)
+        {
+            a = Fma.MultiplyAdd(a, f, f);
+            b = Fma.MultiplyAdd(b, f, f);
+            c = Fma.MultiplyAdd(c, f, f);
+            d = Fma.MultiplyAdd(d, f, f);
+            e = Fma.MultiplyAdd(e, f, f);
+            g = Fma.MultiplyAdd(g, f, f);
+            h = Fma.MultiplyAdd(h, f, f);
+            i = Fma.MultiplyAdd(i, f, f);
+            j = Fma.MultiplyAdd(j, f, f);
+            k = Fma.MultiplyAdd(k, f, f);
+        }
+
+        return Vector256.Sum(a + b + c + d + e + g + h + i + j + k);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static float LoopPortable(float x)
+    {
+        Vector<float> f = new(x), a = f, b = f, c = f, d = f, e = f, g = f, h = f, i = f, j = f, k = f;
+        for (int turn = 0; turn < Turns; turn++)
+        {
+            a = Vector.FusedMultiplyAdd(a, f, f);
+            b = Vector.FusedMultiplyAdd(b, f, f);
+            c = Vector.FusedMultiplyAdd(c, f, f);
+            d = Vector.FusedMultiplyAdd(d, f, f);
+            e = Vector.FusedMultiplyAdd(e, f, f);
+            g = Vector.FusedMultiplyAdd(g, f, f);
+            h = Vector.FusedMultiplyAdd(h, f, f);
+            i = Vector.FusedMultiplyAdd(i, f, f);
+            j = Vector.FusedMultiplyAdd(j, f, f);
+            k = Vector.FusedMultiplyAdd(k, f, f);
+        }
+
+        return Vector.Sum(a + b + c + d + e + g + h + i + j + k);
+    }
+}

@@ -1,0 +1,95 @@
+using System.CommandLine;
+using DtoKd.Cli.Options;
+using DtoKd.Engine.Cpu;
+using DtoKd.Training.Benchmarks;
+
+namespace DtoKd.Cli;
+
+/// <summary><c>dtokd bench</c>: one JSON line for each measurement.</summary>
+internal static class BenchCommand
+{
+    // Whole steps take a second where products take milliseconds.
+    private const int StepIterations = 5;
+    private const int OpIterations = 20;
+
+    public static Command Create(Host host)
+    {
+        var model = Name("MODEL", "network of the zoo");
+        var teacher = Name("TEACHER", "network of the zoo");
+        var student = Name("STUDENT", "network of the zoo");
+        var op = Name("NAME", string.Join(", ", OpWorkload.Names));
+        var batch = Count("BATCH", "images");
+        var (m, n, k) = (Count("M", "rows"), Count("N", "columns"), Count("K", "terms of a sum"));
+        var method = Parsing.Text("--method", "NAME", "how the two objectives are weighed [fixed]");
+        method.DefaultValueFactory = _ => "fixed";
+        return new Command("bench", "Times operations and whole training steps, one JSON line each.")
+        {
+            Timed(host, "gemm", "One product [M, K] x [K, N].", OpIterations, [m, n, k], [],
+                (device, parsed) => new GemmWorkload(device, parsed.GetValue(m), parsed.GetValue(n), parsed.GetValue(k))),
+            Timed(host, "step", "Training on labels: forward, backward, AdamW.", StepIterations, [model, batch], [],
+                (device, parsed) => TrainingWorkload.Step(device, parsed.GetValue(model)!, parsed.GetValue(batch))),
+            Timed(host, "forward", "Answers without gradients.", StepIterations, [model, batch], [],
+                (device, parsed) => new ForwardWorkload(device, parsed.GetValue(model)!, parsed.GetValue(batch))),
+            Timed(host, "kd", "Training on labels and a teacher's answers.", StepIterations, [teacher, student, batch], [method],
+                (device, parsed) => TrainingWorkload.Distillation(
+                    device, parsed.GetValue(teacher)!, parsed.GetValue(student)!, parsed.GetValue(batch), parsed.GetValue(method)!)),
+            Timed(host, "op", "One operation, forward and backward.", OpIterations, [op, batch], [],
+                (device, parsed) => new OpWorkload(device, parsed.GetValue(op)!, parsed.GetValue(batch))),
+            Peak(host),
+        };
+    }
+
+    private static Command Timed(
+        Host host,
+        string name,
+        string summary,
+        int defaultIterations,
+        Argument[] arguments,
+        Option[] options,
+        Func<CpuDevice, ParseResult, Workload> prepare)
+    {
+        var iterations = Parsing.Whole<int>("--iterations", "timed runs; a quarter as many come before, untimed");
+        iterations.DefaultValueFactory = _ => defaultIterations;
+        var device = new DeviceOptions();
+        var command = new Command(name, summary);
+        foreach (var argument in arguments)
+            command.Arguments.Add(argument);
+        foreach (var option in options)
+            command.Options.Add(option);
+        command.Options.Add(iterations);
+        device.AddTo(command);
+        command.SetAction(parsed =>
+        {
+            foreach (var argument in arguments.OfType<Argument<int>>())
+                Require(argument.Name, parsed.GetValue(argument));
+            int runs = Require("--iterations", parsed.GetValue(iterations));
+            using var cpu = device.Open(parsed);
+            using var workload = prepare(cpu, parsed);
+            host.Output.WriteLine(Measurement.Of(cpu, workload, runs, host.Stop.Token).ToJson());
+            return ExitCode.Done;
+        });
+        return command;
+    }
+
+    private static Command Peak(Host host)
+    {
+        var device = new DeviceOptions();
+        var command = new Command("peak", "What the machine can do at most: multiply-adds on registers, copying in memory.");
+        device.AddTo(command);
+        command.SetAction(parsed =>
+        {
+            using var cpu = device.Open(parsed);
+            host.Output.WriteLine(FormattableString.Invariant(
+                $"{{\"engine\":\"dtokd\",\"what\":\"peak\",\"threads\":{cpu.Team.Threads},\"simd\":\"{DeviceOptions.Name(cpu.Simd)}\",\"gflop_per_s\":{MachinePeak.FlopsPerSecond(cpu) / 1e9:F1},\"copy_gb_per_s\":{MachinePeak.CopyBytesPerSecond(cpu) / 1e9:F1}}}"));
+            return ExitCode.Done;
+        });
+        return command;
+    }
+
+    private static Argument<string> Name(string name, string description) => new(name) { Description = description };
+
+    private static Argument<int> Count(string name, string description) => Parsing.WholeArgument(name, description);
+
+    private static int Require(string name, int value) =>
+        value >= 1 ? value : throw new UsageException($"{name} is {value}; it has to be at least 1");
+}
