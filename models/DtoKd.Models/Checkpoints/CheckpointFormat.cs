@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using DtoKd.Models.Checkpoints.PyTorch;
 
 namespace DtoKd.Models.Checkpoints;
 
@@ -6,6 +7,7 @@ namespace DtoKd.Models.Checkpoints;
 internal static class CheckpointFormat
 {
     private const string SingleFile = "model.safetensors";
+    private const int TarMagicAt = 257;
 
     /// <summary>Opens a file, or what a folder holds.</summary>
     /// <inheritdoc cref="CheckpointReader.Open"/>
@@ -25,9 +27,14 @@ internal static class CheckpointFormat
         try
         {
             var start = file.Slice(0, (int)Math.Min(file.Length, 512));
-            if (Refusal(start) is { } refusal)
-                throw new InvalidDataException($"{file.Path}: {refusal}");
-            return new SafetensorsReader(file);
+            // First, because the length in front of a safetensors header can be any bytes.
+            if (IsSafetensors(start))
+                return new SafetensorsReader(file);
+            if (start.StartsWith("PK"u8))
+                return TorchReader.OpenZip(file);
+            if (start is [0x80, >= 2 and <= 5, ..])
+                return TorchReader.OpenLegacy(file);
+            throw new InvalidDataException($"{file.Path}: {Refusal(start)}");
         }
         catch
         {
@@ -36,21 +43,23 @@ internal static class CheckpointFormat
         }
     }
 
-    /// <summary>What a file that is no checkpoint is instead; null when it may be a safetensors file, whole or cut.</summary>
-    private static string? Refusal(ReadOnlySpan<byte> start)
+    private static bool IsSafetensors(ReadOnlySpan<byte> start) =>
+        start.Length > SafetensorsHeader.LengthBytes && start[SafetensorsHeader.LengthBytes] == '{'
+        && BinaryPrimitives.ReadUInt64LittleEndian(start) is var length
+        && length <= SafetensorsHeader.MaxJsonBytes;
+
+    /// <summary>What a file that is no checkpoint may be instead.</summary>
+    private static string Refusal(ReadOnlySpan<byte> start)
     {
+        if (start.IsEmpty)
+            return "the file is empty";
         if (start.StartsWith("version https://git-lfs"u8))
             return "this is a Git LFS pointer, not the file it stands for; fetch it with 'git lfs pull'";
         if (start.StartsWith("<"u8))
             return "this is a web page or XML, not a checkpoint; was the download refused?";
-        if (start.StartsWith("PK\u0003\u0004"u8) || start is [0x80, ..] and not [_, _, _, _, _, _, _, _, (byte)'{', ..])
-            return "files of PyTorch are not read yet";
-        if (start.Length >= SafetensorsHeader.LengthBytes
-            && BinaryPrimitives.ReadUInt64LittleEndian(start) > SafetensorsHeader.MaxJsonBytes)
-        {
-            return $"the content is of no known format (it starts with {Convert.ToHexString(start[..8])}); "
-                + "known are safetensors and PyTorch's zip and legacy files";
-        }
-        return null;
+        if (start.Length > TarMagicAt && start[TarMagicAt..].StartsWith("ustar"u8))
+            return "this is a tar archive, PyTorch's format before 0.2; load it there and save it again";
+        return $"the content is of no known format (it starts with {Convert.ToHexString(start[..Math.Min(8, start.Length)])}); "
+            + "known are safetensors and the files of torch.save";
     }
 }

@@ -63,7 +63,7 @@ public abstract class CheckpointReader : IDisposable
     {
         if (!Locate(name, destination.Length).TryCopyTo(destination))
         {
-            throw new InvalidDataException($"{FilePath}: tensor {SafetensorsHeader.Quote(name)} has type "
+            throw new InvalidDataException($"{FilePath}: tensor {Quoting.Quote(name)} has type "
                 + $"{this[name].Type.FileName()}, but integers were expected");
         }
     }
@@ -116,14 +116,14 @@ public abstract class CheckpointReader : IDisposable
     private protected abstract TensorBytes Locate(CheckpointEntry entry);
 
     private protected InvalidDataException NoSuchTensor(string name) =>
-        new($"{FilePath}: there is no tensor {SafetensorsHeader.Quote(name)}");
+        new($"{FilePath}: there is no tensor {Quoting.Quote(name)}");
 
     private TensorBytes Locate(string name, int elements)
     {
         var entry = this[name];
         if (entry.ElementCount != elements)
         {
-            throw new InvalidDataException($"{FilePath}: tensor {SafetensorsHeader.Quote(name)} of shape {entry.ShapeText} has "
+            throw new InvalidDataException($"{FilePath}: tensor {Quoting.Quote(name)} of shape {entry.ShapeText} has "
                 + $"{entry.ElementCount} elements, but {elements} were expected");
         }
         return Locate(entry);
@@ -137,6 +137,6 @@ public abstract class CheckpointReader : IDisposable
 
     private int ArrayLength(CheckpointEntry entry, long length) => length <= Array.MaxLength
         ? (int)length
-        : throw new InvalidDataException($"{FilePath}: tensor {SafetensorsHeader.Quote(entry.Name)} of shape {entry.ShapeText} "
+        : throw new InvalidDataException($"{FilePath}: tensor {Quoting.Quote(entry.Name)} of shape {entry.ShapeText} "
             + "is too large for one array");
 }

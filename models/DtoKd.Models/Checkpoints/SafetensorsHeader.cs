@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Text;
 using System.Text.Json;
 using System.Text.Unicode;
 
@@ -18,8 +17,6 @@ internal sealed class SafetensorsHeader
     internal const int MaxJsonBytes = 100_000_000;
 
     internal const string MetadataKey = "__metadata__";
-
-    private const int MaxQuoted = 120;
 
     private readonly string _file;
     private readonly long _dataStart;
@@ -79,7 +76,7 @@ internal sealed class SafetensorsHeader
         {
             // The exception's own text ends with a line number; the offset in the file says the same better.
             string reason = e.Message.Split(". LineNumber", 2)[0];
-            throw Error(file, LengthBytes + reader.BytesConsumed, $"the header is not valid JSON: {OneLine(reason)}");
+            throw Error(file, LengthBytes + reader.BytesConsumed, $"the header is not valid JSON: {Quoting.OneLine(reason)}");
         }
         catch (InvalidOperationException)
         {
@@ -92,17 +89,6 @@ internal sealed class SafetensorsHeader
 
     internal static InvalidDataException Error(string file, long offset, string message) =>
         new($"{file}: offset {offset}: {message}");
-
-    /// <summary>A name out of a file, fit for a message: quoted, on one line and not too long.</summary>
-    internal static string Quote(string name) => $"'{OneLine(name)}'";
-
-    private static string OneLine(string text)
-    {
-        var line = new StringBuilder(Math.Min(text.Length, MaxQuoted) + 3);
-        foreach (char c in text.AsSpan(0, Math.Min(text.Length, MaxQuoted)))
-            line.Append(char.IsControl(c) || c is '\u2028' or '\u2029' ? '?' : c);
-        return text.Length > MaxQuoted ? line.Append("...").ToString() : line.ToString();
-    }
 
     private void ReadTop(ref Utf8JsonReader reader)
     {
@@ -123,7 +109,7 @@ internal sealed class SafetensorsHeader
             {
                 var entry = ReadEntry(ref reader, name, at);
                 if (!_byName.TryAdd(name, entry))
-                    throw Error(_file, at, $"tensor {Quote(name)} appears twice");
+                    throw Error(_file, at, $"tensor {Quoting.Quote(name)} appears twice");
                 _entries.Add(entry);
             }
         }
@@ -142,9 +128,9 @@ internal sealed class SafetensorsHeader
             string key = reader.GetString()!;
             reader.Read();
             if (reader.TokenType != JsonTokenType.String)
-                throw Error(_file, at, $"{MetadataKey} value of {Quote(key)} is not a string");
+                throw Error(_file, at, $"{MetadataKey} value of {Quoting.Quote(key)} is not a string");
             if (!_metadata.TryAdd(key, reader.GetString()!))
-                throw Error(_file, at, $"{MetadataKey} key {Quote(key)} appears twice");
+                throw Error(_file, at, $"{MetadataKey} key {Quoting.Quote(key)} appears twice");
         }
     }
 
@@ -154,7 +140,7 @@ internal sealed class SafetensorsHeader
         long[]? shape = null, range = null;
         reader.Read();
         if (reader.TokenType != JsonTokenType.StartObject)
-            throw Error(_file, at, $"tensor {Quote(name)} is not described by an object");
+            throw Error(_file, at, $"tensor {Quoting.Quote(name)} is not described by an object");
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             long keyAt = LengthBytes + reader.TokenStartIndex;
@@ -176,24 +162,24 @@ internal sealed class SafetensorsHeader
             }
             else
             {
-                throw Error(_file, keyAt, $"tensor {Quote(name)} has the unknown key {Quote(reader.GetString()!)}");
+                throw Error(_file, keyAt, $"tensor {Quoting.Quote(name)} has the unknown key {Quoting.Quote(reader.GetString()!)}");
             }
             if (repeated)
-                throw Error(_file, keyAt, $"tensor {Quote(name)} has a key twice");
+                throw Error(_file, keyAt, $"tensor {Quoting.Quote(name)} has a key twice");
         }
         string? missing = type is null ? "dtype" : shape is null ? "shape" : range is null ? "data_offsets" : null;
         if (missing is not null)
-            throw Error(_file, at, $"tensor {Quote(name)} has no {missing}");
+            throw Error(_file, at, $"tensor {Quoting.Quote(name)} has no {missing}");
         return MakeEntry(name, type!.Value, shape!, range!, at);
     }
 
     private SafetensorsEntry MakeEntry(string name, SafetensorsType type, long[] shape, long[] range, long at)
     {
         if (range.Length != 2 || range[0] > range[1])
-            throw Error(_file, at, $"tensor {Quote(name)} has data_offsets that are not [begin, end] with begin <= end");
+            throw Error(_file, at, $"tensor {Quoting.Quote(name)} has data_offsets that are not [begin, end] with begin <= end");
         if (range[1] > _dataLength)
         {
-            throw Error(_file, at, $"tensor {Quote(name)} ends at byte {range[1]} of the data, "
+            throw Error(_file, at, $"tensor {Quoting.Quote(name)} ends at byte {range[1]} of the data, "
                 + $"but the file has only {_dataLength}; it is cut short");
         }
         long count = 1, bytes;
@@ -205,11 +191,11 @@ internal sealed class SafetensorsHeader
         }
         catch (OverflowException)
         {
-            throw Error(_file, at, $"tensor {Quote(name)} has a shape whose size overflows 64 bits");
+            throw Error(_file, at, $"tensor {Quoting.Quote(name)} has a shape whose size overflows 64 bits");
         }
         if (bytes != range[1] - range[0])
         {
-            throw Error(_file, at, $"tensor {Quote(name)} of {count} {type.FileName()} elements needs {bytes} bytes, "
+            throw Error(_file, at, $"tensor {Quoting.Quote(name)} of {count} {type.FileName()} elements needs {bytes} bytes, "
                 + $"but data_offsets [{range[0]}, {range[1]}] give it {range[1] - range[0]}");
         }
         return new SafetensorsEntry(name, type, shape, count, _dataStart + range[0], bytes);
@@ -220,25 +206,25 @@ internal sealed class SafetensorsHeader
         reader.Read();
         long at = LengthBytes + reader.TokenStartIndex;
         if (reader.TokenType != JsonTokenType.String)
-            throw Error(_file, at, $"tensor {Quote(name)} has a dtype that is not a string");
+            throw Error(_file, at, $"tensor {Quoting.Quote(name)} has a dtype that is not a string");
         return SafetensorsTypes.TryParse(ref reader, out var type)
             ? type
             : throw Error(_file, at,
-                $"tensor {Quote(name)} has dtype {Quote(reader.GetString()!)}; known are {SafetensorsTypes.KnownNames}");
+                $"tensor {Quoting.Quote(name)} has dtype {Quoting.Quote(reader.GetString()!)}; known are {SafetensorsTypes.KnownNames}");
     }
 
     private long[] ReadNumbers(ref Utf8JsonReader reader, string name, string key)
     {
         reader.Read();
         if (reader.TokenType != JsonTokenType.StartArray)
-            throw Error(_file, LengthBytes + reader.TokenStartIndex, $"tensor {Quote(name)} has a {key} that is not an array");
+            throw Error(_file, LengthBytes + reader.TokenStartIndex, $"tensor {Quoting.Quote(name)} has a {key} that is not an array");
         _numbers.Clear();
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
             if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt64(out long number) || number < 0)
             {
                 throw Error(_file, LengthBytes + reader.TokenStartIndex,
-                    $"tensor {Quote(name)} has a {key} entry that is not an integer in 0..2^63-1");
+                    $"tensor {Quoting.Quote(name)} has a {key} entry that is not an integer in 0..2^63-1");
             }
             _numbers.Add(number);
         }
@@ -258,12 +244,12 @@ internal sealed class SafetensorsHeader
             if (entry.Offset < expected)
             {
                 throw Error(_file, entry.Offset,
-                    $"tensor {Quote(entry.Name)} overlaps the one before it by {expected - entry.Offset} bytes");
+                    $"tensor {Quoting.Quote(entry.Name)} overlaps the one before it by {expected - entry.Offset} bytes");
             }
             if (entry.Offset > expected)
             {
                 throw Error(_file, expected,
-                    $"{entry.Offset - expected} bytes before tensor {Quote(entry.Name)} belong to no tensor");
+                    $"{entry.Offset - expected} bytes before tensor {Quoting.Quote(entry.Name)} belong to no tensor");
             }
             expected += entry.ByteCount;
         }
