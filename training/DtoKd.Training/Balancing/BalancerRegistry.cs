@@ -18,6 +18,9 @@ public sealed record BalancerOptions
     /// <summary>See <see cref="DtoExact.DefaultVanishRatio"/>.</summary>
     public double VanishRatio { get; init; } = DtoExact.DefaultVanishRatio;
 
+    /// <summary>Decides what the rules draw at random.</summary>
+    public ulong Seed { get; init; }
+
     /// <summary>The optimiser of the amortised rules.</summary>
     public TradeOffSettings TradeOff { get; init; } = new();
 }
@@ -46,6 +49,28 @@ public static class BalancerRegistry
             o => CreateAmortised(o, AmortisedReading.Literal)),
         new("amortised-famo", "amortised, stepping the logits by each loss's improvement (FAMO), one more forward pass",
             o => CreateAmortised(o, AmortisedReading.Famo)),
+        new("famo", "FAMO: weights learned from each loss's improvement, one more forward pass", o => new Famo(o.Objectives)),
+        new("mgda", "MGDA: the shortest mixture of the raw gradients",
+            o => new Mgda(o.Objectives, MgdaNormalisation.None, o.LossFloor)),
+        new("mgda-l2", "MGDA on gradients divided by their norm",
+            o => new Mgda(o.Objectives, MgdaNormalisation.L2, o.LossFloor)),
+        new("mgda-loss", "MGDA on gradients divided by their loss",
+            o => new Mgda(o.Objectives, MgdaNormalisation.Loss, o.LossFloor)),
+        new("mgda-loss+", "MGDA on gradients divided by loss and norm",
+            o => new Mgda(o.Objectives, MgdaNormalisation.LossPlus, o.LossFloor)),
+        new("pcgrad", "PCGrad: conflicting gradients projected on each other's normal planes",
+            o => new PcGrad(o.Objectives, o.Seed)),
+        new("cagrad", "CAGrad: the best worst case near the mean gradient", o => new CaGrad(o.Objectives)),
+        new("imtl-g", "IMTL-G: equal projections on all gradients", o => new ImtlG(o.Objectives)),
+        new("imtl-l", "IMTL-L: learned scales that bring every loss to 1", o => new ImtlL(o.Objectives)),
+        new("nash-mtl", "Nash-MTL: the bargaining solution of the gradients", o => new NashMtl(o.Objectives)),
+        new("aligned-mtl", "Aligned-MTL: gradients made orthogonal and of one length", o => new AlignedMtl(o.Objectives)),
+        new("gradnorm", "GradNorm: learned weights that even out gradient norms and rates",
+            o => new GradNorm(o.Objectives, lossFloor: o.LossFloor)),
+        new("uncertainty", "learned noise of each objective divides its loss", o => new Uncertainty(o.Objectives)),
+        new("dwa", "dynamic weight average: more for losses that fall slowly",
+            o => new Dwa(o.Objectives, lossFloor: o.LossFloor)),
+        new("rlw", "random weights, drawn anew at every step", o => new RandomWeights(o.Objectives, o.Seed)),
     ];
 
     /// <summary>The rules without second names of the same one.</summary>

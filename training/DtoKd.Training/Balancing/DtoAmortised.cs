@@ -149,7 +149,7 @@ public sealed class DtoAmortised : Balancer
             _gradient[k] = _reading == AmortisedReading.Literal ? s * _gradient[k] : _pi[k] * s * (_gradient[k] - s);
         _optimiser.Step(_x, _gradient);
         if (_reading == AmortisedReading.Literal)
-            Softmax(_x, _x);
+            Softmax.Of(_x, _x);
     }
 
     private void CurrentWeights(Span<double> pi)
@@ -157,18 +157,7 @@ public sealed class DtoAmortised : Balancer
         if (_reading == AmortisedReading.Literal)
             _x.CopyTo(pi);
         else
-            Softmax(_x, pi);
-    }
-
-    private static void Softmax(ReadOnlySpan<double> x, Span<double> y)
-    {
-        double largest = double.NegativeInfinity, sum = 0;
-        foreach (double value in x)
-            largest = Math.Max(largest, value);
-        for (int k = 0; k < x.Length; k++)
-            sum += y[k] = Math.Exp(x[k] - largest);
-        for (int k = 0; k < y.Length; k++)
-            y[k] /= sum;
+            Softmax.Of(_x, pi);
     }
 
     private static string NameOf(AmortisedReading reading) => reading switch

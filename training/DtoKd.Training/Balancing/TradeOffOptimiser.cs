@@ -18,7 +18,11 @@ public enum TradeOffRule
 /// <param name="LearningRate">Step size, ≥ 0.</param>
 /// <param name="WeightDecay">Decay towards 0, ≥ 0.</param>
 public sealed record TradeOffSettings(
-    TradeOffRule Rule = TradeOffRule.AdamW, double LearningRate = 0.025, double WeightDecay = 0.01);
+    TradeOffRule Rule = TradeOffRule.AdamW, double LearningRate = 0.025, double WeightDecay = 0.01)
+{
+    /// <summary>Adam at 0.025 without decay, which the comparison of Nash-MTL gives rules with learned scales.</summary>
+    internal static TradeOffSettings PlainAdam { get; } = new(TradeOffRule.Adam, WeightDecay: 0);
+}
 
 // AdamW on K numbers in double:  x ← (1 − γλ)x;  m ← β1 m + (1 − β1)d;  v ← β2 v + (1 − β2)d²;
 //                                x ← x − γ · m/(1 − β1^t) / (√(v/(1 − β2^t)) + ε)

@@ -91,7 +91,13 @@ public sealed class Experiment
     private static Balancer NewBalancer(ExperimentSettings settings, string method, int objectives, int task) =>
         BalancerRegistry.Create(
             method,
-            new BalancerOptions { Objectives = objectives, Task = task, Alpha = objectives > 1 ? settings.Alpha : null });
+            new BalancerOptions
+            {
+                Objectives = objectives,
+                Task = task,
+                Alpha = objectives > 1 ? settings.Alpha : null,
+                Seed = settings.Seed,
+            });
 
     /// <summary>Whether the networks fit the images, and the teacher's checkpoint its network.</summary>
     private void CheckNetworks()
