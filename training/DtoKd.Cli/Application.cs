@@ -50,6 +50,8 @@ internal static class Application
             DistillCommand.Create(host),
             TrainCommand.Create(host),
             EvalCommand.Create(host),
+            VerifyCommand.Create(host),
+            ToyCommand.Create(host),
             BenchCommand.Create(host),
             InfoCommand.Create(host),
         };

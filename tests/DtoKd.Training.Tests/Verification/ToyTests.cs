@@ -1,5 +1,7 @@
+using DtoKd.Tests;
 using DtoKd.Training.Balancing;
 using DtoKd.Training.Tests.Balancing;
+using DtoKd.Training.Tests.Cli;
 using DtoKd.Training.Verification;
 
 namespace DtoKd.Training.Tests.Verification;
@@ -72,4 +74,21 @@ public class ToyTests
             }
         }
     }
+
+    [Fact]
+    public void The_program_follows_every_rule_of_the_registry_and_draws_it()
+    {
+        using var folder = new TemporaryFolder();
+        var run = Dtokd.Run("toy", "--steps", "20", "--html", folder["toy.html"]);
+        Assert.Equal(0, run.ExitCode);
+        string page = File.ReadAllText(folder["toy.html"]);
+        foreach (var entry in BalancerRegistry.Distinct)
+        {
+            Assert.Contains(entry.Name, run.Output, StringComparison.Ordinal);
+            Assert.Contains($"<h3>{entry.Name}</h3>", page, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void No_steps_are_bad_usage() => Assert.Equal(2, Dtokd.Run("toy", "--steps", "0").ExitCode);
 }

@@ -28,7 +28,7 @@ internal sealed class DisplayOptions
         return canMove && !parsed.GetValue(_noProgress) ? new BarDisplay(console) : new LineDisplay(console);
     }
 
-    private static IAnsiConsole ConsoleFor(Host host)
+    public static IAnsiConsole ConsoleFor(Host host)
     {
         const int AnyWidth = 1000;
         var console = AnsiConsole.Create(new AnsiConsoleSettings

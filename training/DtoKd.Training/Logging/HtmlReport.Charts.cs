@@ -1,18 +1,14 @@
 using System.Buffers;
 using System.Text.Json;
-using Plotly.NET;
 
 namespace DtoKd.Training.Logging;
 
 /// <content>
 /// The charts as Plotly figures. We write their JSON ourselves (Plotly.NET's chart builders want F# options and one object per
-/// point) and take only plotly.js itself out of the Plotly.NET package; nothing outside this file knows the package.
+/// point).
 /// </content>
 public static partial class HtmlReport
 {
-    private const string ContentPolicy =
-        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:";
-
     private const string Smoothing = " Thick: moving average over 2\u00a0% of the steps; faint: single steps.";
 
     // Okabe and Ito's palette, told apart with every common kind of colour blindness; without its yellow, too pale on white.
@@ -114,15 +110,7 @@ public static partial class HtmlReport
 
     private static void WriteScripts(TextWriter page, List<Section> sections)
     {
-        var plotly = typeof(PlotlyJSReference).Assembly;
-        string script = plotly.GetManifestResourceNames().Single(name => name.EndsWith(".min.js", StringComparison.Ordinal));
-        foreach (var (name, type) in new[] { (script + ".LICENSE.txt", "text/plain"), (script, "text/javascript") })
-        {
-            using var content = new StreamReader(plotly.GetManifestResourceStream(name)!);
-            page.WriteLine($"<script type=\"{type}\">");
-            page.WriteLine(content.ReadToEnd());
-            page.WriteLine("</script>");
-        }
+        PlotlyScript.Write(page);
         page.WriteLine($"""
             <script type="application/json" id="charts">{ChartsJson(sections)}</script>
             <script>

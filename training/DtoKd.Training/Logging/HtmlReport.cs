@@ -34,7 +34,7 @@ public static partial class HtmlReport
             <head>
             <meta charset="utf-8">
             <meta name="viewport" content="width=device-width, initial-scale=1">
-            <meta http-equiv="Content-Security-Policy" content="{ContentPolicy}">
+            <meta http-equiv="Content-Security-Policy" content="{PlotlyScript.ContentPolicy}">
             <title>{Html(summary.Title)}</title>
             <style>
             {Resource("report.css")}</style>
