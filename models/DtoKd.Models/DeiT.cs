@@ -16,6 +16,12 @@ public sealed record DeiTConfig(int PatchSize, int Size, int Depth, int Heads, b
     /// numbers need more, or positions drown beside the patches.
     /// </summary>
     public double Deviation { get; init; } = 0.02;
+
+    /// <summary>
+    /// Whether three convolutions stand before the patches and the distillation token is the mean of the patches instead of a
+    /// parameter: the student of Co-advise (Ren et al. 2022) and VkD (Miles et al. 2024). Only with <see cref="Distilled"/>.
+    /// </summary>
+    public bool ConvolutionalStem { get; init; }
 }
 
 /// <summary>
@@ -33,7 +39,7 @@ public sealed class DeiT : VisionModel
     private readonly Parameter _classToken;
     private readonly Parameter? _distillationToken;
     private readonly Parameter _positions;
-    private readonly Conv2d _patches;
+    private readonly IPatches _patches;
     private readonly Block[] _blocks;
     private readonly LayerNorm _norm;
     private readonly Linear _head;
@@ -53,6 +59,8 @@ public sealed class DeiT : VisionModel
             throw new ArgumentException($"patches of {config.PatchSize} do not tile images of {spec.Height} x {spec.Width}");
         if (config.Size % config.Heads != 0)
             throw new ArgumentException($"{config.Heads} heads do not divide tokens of size {config.Size}");
+        if (config is { ConvolutionalStem: true, Distilled: false })
+            throw new ArgumentException("a convolutional stem is for the distilled network: its patches' mean is the second token");
         _spec = spec;
         _config = config;
         _rows = spec.Height / config.PatchSize;
@@ -60,11 +68,12 @@ public sealed class DeiT : VisionModel
         var normal = Init.TruncatedNormalOf(config.Deviation);
         int tokens = (_rows * _columns) + (config.Distilled ? 2 : 1);
         _classToken = scope.Parameter("cls_token", [1, 1, config.Size], normal, decays: false);
-        if (config.Distilled)
+        if (config is { Distilled: true, ConvolutionalStem: false })
             _distillationToken = scope.Parameter("dist_token", [1, 1, config.Size], normal, decays: false);
         _positions = scope.Parameter("pos_embed", [1, tokens, config.Size], normal, decays: false);
-        _patches = new Conv2d(
-            scope["patch_embed"]["proj"], spec.Channels, config.Size, config.PatchSize, config.PatchSize, padding: 0, bias: true, initialiser: Init.LeCun);
+        _patches = config.ConvolutionalStem
+            ? new ConvolutionalPatches(scope["conv_embed"], spec.Channels, config)
+            : new PlainPatches(scope["patch_embed"], spec.Channels, config);
         _blocks = new Block[config.Depth];
         for (int i = 0; i < config.Depth; i++)
         {
@@ -124,9 +133,10 @@ public sealed class DeiT : VisionModel
 
         var patches = Op.Transpose(Op.Reshape(_patches.Forward(images), [batch, _config.Size, _rows * _columns]), 1, 2);
         Tensor Repeated(Parameter token) => Op.Expand(step.Use(token), [batch, 1, _config.Size]);
-        var tokens = _distillationToken is null
+        var tokens = !_config.Distilled
             ? Op.Concat([Repeated(_classToken), patches], 1)
-            : Op.Concat([Repeated(_classToken), Repeated(_distillationToken), patches], 1);
+            : Op.Concat([Repeated(_classToken), SecondToken(), patches], 1);
+        Tensor SecondToken() => _distillationToken is { } token ? Repeated(token) : Op.Mean(patches, [1], keepAxes: true);
         return scope.Return(tokens + _positions);
     }
 
@@ -135,6 +145,43 @@ public sealed class DeiT : VisionModel
     {
         var patches = Op.Slice(tokens, 1, tokens.Shape[1] - (_rows * _columns));
         return Op.Permute(Op.Reshape(patches, [tokens.Shape[0], _rows, _columns, _config.Size]), 0, 3, 1, 2);
+    }
+
+    /// <summary>Images [N, C, H, W] to patches [N, D, rows, columns].</summary>
+    private interface IPatches
+    {
+        Tensor Forward(Tensor images);
+    }
+
+    private sealed class PlainPatches(ParameterScope scope, int channels, DeiTConfig config) : IPatches
+    {
+        private readonly Conv2d _projection = new(
+            scope["proj"], channels, config.Size, config.PatchSize, config.PatchSize, padding: 0, bias: true, initialiser: Init.LeCun);
+
+        public Tensor Forward(Tensor images) => _projection.Forward(images);
+    }
+
+    /// <summary>7 x 7 of stride 2 and two 3 x 3, each with norm and ReLU, then patches of half the side. Names are VkD's.</summary>
+    private sealed class ConvolutionalPatches(ParameterScope scope, int channels, DeiTConfig config) : IPatches
+    {
+        private const int Width = 64;
+
+        private readonly ConvNorm[] _stem =
+        [
+            new(scope["conv"][0], scope["conv"][1], channels, Width, 7, stride: 2, initialiser: Init.HeFanIn),
+            new(scope["conv"][3], scope["conv"][4], Width, Width, 3, initialiser: Init.HeFanIn),
+            new(scope["conv"][6], scope["conv"][7], Width, Width, 3, initialiser: Init.HeFanIn),
+        ];
+
+        private readonly Conv2d _projection = new(
+            scope["proj"], Width, config.Size, config.PatchSize / 2, config.PatchSize / 2, padding: 0, bias: true, initialiser: Init.HeFanIn);
+
+        public Tensor Forward(Tensor images)
+        {
+            foreach (var layer in _stem)
+                images = layer.Forward(images);
+            return _projection.Forward(images);
+        }
     }
 
     /// <summary>Attention, then a perceptron, each behind a norm and beside a shortcut.</summary>

@@ -2,14 +2,14 @@ using DtoKd.Engine;
 
 namespace DtoKd.Models;
 
-/// <summary>A bias-free convolution (<c>conv</c>), batch norm (<c>bn</c>) and, if asked for, ReLU.</summary>
+/// <summary>A bias-free convolution, batch norm and, if asked for, ReLU.</summary>
 public sealed class ConvNorm
 {
     private readonly Conv2d _conv;
     private readonly BatchNorm2d _norm;
     private readonly bool _relu;
 
-    /// <summary>Declares the layers.</summary>
+    /// <summary>Declares the layers under timm's names <c>conv</c> and <c>bn</c>.</summary>
     /// <param name="scope">The name they share.</param>
     /// <param name="inputs">Channels of the input.</param>
     /// <param name="outputs">Channels of the result.</param>
@@ -23,6 +23,32 @@ public sealed class ConvNorm
     {
         _conv = new Conv2d(scope["conv"], inputs, outputs, kernel, stride, groups: groups);
         _norm = new BatchNorm2d(scope["bn"], outputs, scale);
+        _relu = relu;
+    }
+
+    /// <summary>Declares the layers under two names of their own.</summary>
+    /// <param name="conv">The convolution's name.</param>
+    /// <param name="norm">The norm's name.</param>
+    /// <param name="inputs">Channels of the input.</param>
+    /// <param name="outputs">Channels of the result.</param>
+    /// <param name="kernel">The side of the kernel; padded by half of it.</param>
+    /// <param name="stride">The step between positions.</param>
+    /// <param name="groups">Groups of channels that do not mix.</param>
+    /// <param name="relu">Whether a ReLU follows.</param>
+    /// <param name="initialiser">The convolution's first values; He's rule with a fan-out that knows no groups when null.</param>
+    public ConvNorm(
+        ParameterScope conv,
+        ParameterScope norm,
+        int inputs,
+        int outputs,
+        int kernel,
+        int stride = 1,
+        int groups = 1,
+        bool relu = true,
+        Initialiser? initialiser = null)
+    {
+        _conv = new Conv2d(conv, inputs, outputs, kernel, stride, groups: groups, initialiser: initialiser ?? Init.HeFanOut());
+        _norm = new BatchNorm2d(norm, outputs);
         _relu = relu;
     }
 

@@ -31,6 +31,10 @@ public static class Init
         random.FillNormal(values, 0, (float)Math.Sqrt(2 / fanOut));
     };
 
+    /// <summary>A normal distribution of variance 2 / fan-in: keeps the variance of activations instead (He et al. 2015).</summary>
+    public static readonly Initialiser HeFanIn = (values, shape, random) =>
+        random.FillNormal(values, 0, (float)Math.Sqrt(2.0 / shape.CountOf(1, shape.Rank)));
+
     /// <summary>A normal distribution of variance 1 / fan-in, cut off at two deviations: patch embeddings (LeCun et al. 1998).</summary>
     public static readonly Initialiser LeCun = (values, shape, random) =>
     {
