@@ -51,10 +51,10 @@ internal static class ToyCommand
             table.AddRow([
                 result.Name.EscapeMarkup(),
                 .. result.Trajectories.Select(points =>
-                    ToyPage.DistanceToFront(points[^1]).ToString("0.00", CultureInfo.InvariantCulture)),
+                    ToyPage.Miss(points).ToString("0.00", CultureInfo.InvariantCulture)),
             ]);
         }
         console.Write(table);
-        console.Profile.Out.Writer.WriteLine("distance of the end from the best trade-offs, x2 = -8 and x1 in -7 .. 7");
+        console.Profile.Out.Writer.WriteLine("distance of the end from the line of the best trade-offs");
     }
 }

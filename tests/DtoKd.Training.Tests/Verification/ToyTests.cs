@@ -91,4 +91,16 @@ public class ToyTests
 
     [Fact]
     public void No_steps_are_bad_usage() => Assert.Equal(2, Dtokd.Run("toy", "--steps", "0").ExitCode);
+
+    [Fact]
+    public void Gradients_oppose_each_other_on_the_front()
+    {
+        Span<double> j = stackalloc double[4];
+        foreach (var (x1, x2) in ToyProblem.Front.Skip(1).SkipLast(1))
+        {
+            ToyProblem.Jacobian(x1, x2, j);
+            double n1 = Math.Sqrt(j[0] * j[0] + j[1] * j[1]), n2 = Math.Sqrt(j[2] * j[2] + j[3] * j[3]);
+            Assert.Equal(-1, (j[0] * j[2] + j[1] * j[3]) / (n1 * n2), 1e-6);
+        }
+    }
 }

@@ -24,7 +24,7 @@ internal static class RuleClaims
         new("exact: L → kL", "g* is the same when each loss is multiplied by a constant of its own", "K = 2, 3, 4", 1e-6, ExactScale),
         new("exact: order", "g* does not depend on the order of the objectives", "K = 2, 3, 4", 1e-6, ExactOrder),
         new("exact: border", "g* is continuous where clamping begins: ‖g* − g_short‖ ≤ ε m²/‖g1 − g2‖ at c = (1 ∓ ε) m²",
-            "c near min(a, b)", 1e-12, ExactBorder),
+            "c near min(a, b)", 1e-9, ExactBorder),
         new("exact: vanished", "an objective with ‖g_k‖ ≤ 1e-6 max ‖g_i‖ is left out: g* is the other gradient, not 0",
             "K = 2 (a departure from eq. 9)", 1e-12, Vanished),
         new("FAMO: L → kL", "π of FAMO's reading is the same when each loss is multiplied by a constant of its own",

@@ -34,15 +34,9 @@ public static class ToyPage
         }),
     ];
 
-    /// <summary>
-    /// How far a point is from the best trade-offs, which lie at x2 ≈ −8 with x1 from −7 to 7: the distance to that line.
-    /// </summary>
-    /// <param name="point">A point.</param>
-    public static double DistanceToFront(in ToyPoint point)
-    {
-        double beyond = Math.Max(0, Math.Abs(point.X1) - 7);
-        return Math.Sqrt(beyond * beyond + (point.X2 + 8) * (point.X2 + 8));
-    }
+    /// <summary>How far the end of a trajectory is from the best trade-offs.</summary>
+    /// <param name="trajectory">Its points.</param>
+    public static double Miss(ToyPoint[] trajectory) => ToyProblem.DistanceToFront(trajectory[^1].X1, trajectory[^1].X2);
 
     /// <summary>Writes the page, whole or not at all.</summary>
     /// <param name="path">The file to make or replace.</param>
@@ -51,7 +45,7 @@ public static class ToyPage
     public static void Write(string path, IReadOnlyList<ToyResult> results)
     {
         var rows = results.Select(result => (IReadOnlyList<string>)
-            [result.Name, .. result.Trajectories.Select(points => Text(DistanceToFront(points[^1])))]).ToArray();
+            [result.Name, .. result.Trajectories.Select(points => Text(Miss(points)))]).ToArray();
         var (x, y, z) = Map();
         FigurePage.Write(
             path,
@@ -75,7 +69,8 @@ public static class ToyPage
             },
             new
             {
-                type = "scatter", mode = "lines", name = "best trade-offs", x = (double[])[-7, 7], y = (double[])[-8, -8],
+                type = "scatter", mode = "lines", name = "best trade-offs", x = ToyProblem.Front.Select(p => p.X1).ToArray(),
+                y = ToyProblem.Front.Select(p => p.X2).ToArray(),
                 line = new { color = "#000000", width = 4 },
             },
         ];
@@ -97,7 +92,7 @@ public static class ToyPage
                 marker = new { color = colour, size = 9, symbol = (string[])["circle", "star"] },
             });
         }
-        double worst = result.Trajectories.Max(points => DistanceToFront(points[^1]));
+        double worst = result.Trajectories.Max(Miss);
         return new Figure(
             result.Name,
             $"Circle: start; star: end after {result.Trajectories[0].Length - 1} steps. Farthest end from the front: {Text(worst)}.",

@@ -9,7 +9,7 @@ namespace DtoKd.Training.Verification;
 
 /// <summary>
 /// The two-objective toy problem of the CAGrad and FAMO papers: two variables, two objectives whose gradients conflict and differ
-/// tenfold in size, and a set of best trade-offs at x2 = −8, −7 ≤ x1 ≤ 7.
+/// tenfold in size, and a line of best trade-offs with −7 ≤ x1 ≤ 7 and x2 a little below −8.
 /// </summary>
 public static class ToyProblem
 {
@@ -32,6 +32,19 @@ public static class ToyProblem
 
     /// <summary>[2] lower bounds of the objectives, which FAMO subtracts to get positive losses.</summary>
     public static IReadOnlyList<double> Minima => _minima;
+
+    /// <summary>
+    /// [101] points of the best trade-offs, from the first objective's best to the second's: the minima of
+    /// α f_1/s + (1 − α) f_2 for α from 1 to 0.
+    /// </summary>
+    public static IReadOnlyList<(double X1, double X2)> Front { get; } =
+        [.. Enumerable.Range(0, 101).Select(i => Best(1 - i / 100.0))];
+
+    /// <summary>How far a point is from <see cref="Front"/>.</summary>
+    /// <param name="x1">First variable.</param>
+    /// <param name="x2">Second variable.</param>
+    public static double DistanceToFront(double x1, double x2) =>
+        Front.Min(best => Math.Sqrt((x1 - best.X1) * (x1 - best.X1) + (x2 - best.X2) * (x2 - best.X2)));
 
     /// <summary>The two objectives at a point.</summary>
     /// <param name="x1">First variable.</param>
@@ -64,6 +77,22 @@ public static class ToyProblem
         Values(x1, x2, losses);
         for (int i = 0; i < 2; i++)
             losses[i] = losses[i] - _minima[i] + Shift;
+    }
+
+    /// <summary>
+    /// The minimum of α q_1 + (1 − α) q_2, faded: x1 = 7(2α − 1), and x2 a little below −8, where the fade still grows.
+    /// </summary>
+    private static (double X1, double X2) Best(double alpha)
+    {
+        double x1 = 7 * (2 * alpha - 1), low = -12, high = -8;
+        while (high - low > 1e-12)
+        {
+            double x2 = 0.5 * (low + high), fade = Math.Tanh(0.5 * x2);
+            double bowl = alpha * Bowl(x1 - 7, x2) + (1 - alpha) * Bowl(x1 + 7, x2);
+            double slope = -0.5 * (1 - fade * fade) * bowl - fade * 0.02 * (x2 + 8);
+            (low, high) = slope > 0 ? (low, x2) : (x2, high);
+        }
+        return (x1, low);
     }
 
     private static double Valley(double u) => Math.Log(Math.Max(Math.Abs(u), Low)) + 6;

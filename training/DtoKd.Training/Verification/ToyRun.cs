@@ -22,7 +22,7 @@ public static class ToyRun
     /// <summary>The norm to which a rule's mixture is clipped before the step.</summary>
     /// <param name="rule">The rule.</param>
     /// <returns>1 for the rules learned along the way, as FAMO's authors have it; null, no clipping, for the others.</returns>
-    public static double? ClipNormOf(Balancer rule) => rule is DtoAmortised ? 1 : null;
+    public static double? ClipNormOf(Balancer rule) => rule is DtoAmortised or Famo ? 1 : null;
 
     /// <summary>Follows one trajectory. The rule is shown the positive losses and the Gram matrix of every step.</summary>
     /// <param name="rule">A fresh balancer of two objectives.</param>
