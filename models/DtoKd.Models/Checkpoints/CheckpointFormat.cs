@@ -15,14 +15,18 @@ internal static class CheckpointFormat
     {
         if (Directory.Exists(path))
         {
-            string inside = Path.Combine(path, SingleFile);
-            path = File.Exists(inside) ? inside : throw new InvalidDataException($"{path}: the folder has no {SingleFile}");
+            string? inside = ((string[])[ShardIndex.FileName, SingleFile])
+                .Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists);
+            path = inside ?? throw new InvalidDataException($"{path}: the folder has no {ShardIndex.FileName} and no {SingleFile}");
         }
-        return Open(FileBytes.Open(path));
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
+        return Open(FileBytes.Open(path), name => FileBytes.Open(Path.Combine(folder, name)));
     }
 
     /// <summary>Opens what is mapped already; takes it over, also when it is refused.</summary>
-    internal static CheckpointReader Open(FileBytes file)
+    /// <param name="file">The file.</param>
+    /// <param name="openBeside">Opens another file of its folder, when it is an index.</param>
+    internal static CheckpointReader Open(FileBytes file, Func<string, FileBytes> openBeside)
     {
         try
         {
@@ -34,6 +38,8 @@ internal static class CheckpointFormat
                 return TorchReader.OpenZip(file);
             if (start is [0x80, >= 2 and <= 5, ..])
                 return TorchReader.OpenLegacy(file);
+            if (start.TrimStart(" \t\r\n"u8).StartsWith("{"u8))
+                return ShardedReader.Open(file, openBeside);
             throw new InvalidDataException($"{file.Path}: {Refusal(start)}");
         }
         catch

@@ -49,6 +49,9 @@ public sealed unsafe class SafetensorsReader : CheckpointReader
     /// <summary>Unmaps and closes the file.</summary>
     public override void Dispose() => _file.Dispose();
 
+    /// <summary>Where the elements of one of the entries are.</summary>
+    internal TensorBytes Find(CheckpointEntry entry) => Locate(entry);
+
     private protected override TensorBytes Locate(CheckpointEntry entry) =>
         new(_file.Start + ((SafetensorsEntry)entry).Offset, entry);
 }

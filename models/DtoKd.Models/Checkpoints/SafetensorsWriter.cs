@@ -81,6 +81,30 @@ public sealed class SafetensorsWriter
     public void Write(string path, CancellationToken cancellation = default) =>
         AtomicFile.Write(path, stream => WriteTo(stream, cancellation));
 
+    internal IEnumerable<string> Names => _items.Keys.Order(StringComparer.Ordinal);
+
+    /// <summary>Bytes of all tensors.</summary>
+    internal long TotalBytes => _items.Values.Sum(item => item.Bytes);
+
+    /// <summary>The same tensors in the order of their names, as one or more writers of at most so many bytes of tensors.</summary>
+    /// <remarks>A larger tensor is alone in its writer. The metadata is in all of them.</remarks>
+    internal IReadOnlyList<SafetensorsWriter> Split(long maxBytes)
+    {
+        List<SafetensorsWriter> parts = [];
+        long bytes = 0;
+        foreach (var item in _items.Values.OrderBy(item => item.Name, StringComparer.Ordinal))
+        {
+            if (parts.Count == 0 || item.Bytes > maxBytes - bytes)
+            {
+                parts.Add(WithMetadata());
+                bytes = 0;
+            }
+            parts[^1]._items.Add(item.Name, item);
+            bytes += item.Bytes;
+        }
+        return parts.Count > 0 ? parts : [WithMetadata()];
+    }
+
     internal void WriteTo(Stream stream, CancellationToken cancellation = default)
     {
         if (!BitConverter.IsLittleEndian)
@@ -101,6 +125,14 @@ public sealed class SafetensorsWriter
                     $"tensor '{item.Name}' needs {item.Bytes} bytes, but {stream.Position - start} were written");
             }
         }
+    }
+
+    private SafetensorsWriter WithMetadata()
+    {
+        var writer = new SafetensorsWriter();
+        foreach (var (key, value) in _metadata)
+            writer.SetMetadata(key, value);
+        return writer;
     }
 
     private static void CheckCount(string name, ReadOnlySpan<long> shape, long given, int width)
