@@ -188,7 +188,7 @@ internal ref struct PickleMachine
     private static object Integer(ReadOnlySpan<byte> bytes)
     {
         var value = new BigInteger(bytes);
-        return value >= long.MinValue && value <= long.MaxValue ? (long)value : value;
+        return value >= long.MinValue && value <= long.MaxValue ? (object)(long)value : value;
     }
 
     private readonly void Push(object? value) => _stack.Add(value);

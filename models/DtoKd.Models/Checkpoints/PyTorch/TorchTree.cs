@@ -26,6 +26,10 @@ internal sealed class TorchTree
     /// <summary>Characters of names and texts per byte of the pickle.</summary>
     private const int CharactersPerByte = 8;
 
+    private const int FreeCharacters = 1 << 16;
+
+    private const string TooMuch = "shared values are repeated until they take far more memory than the file";
+
     private readonly string _file;
     private readonly long _fileLength;
     private readonly Dictionary<string, TorchEntry> _tensors = [];
@@ -41,7 +45,7 @@ internal sealed class TorchTree
         _fileLength = fileLength;
         _visits = 2 * pickleBytes + 1024;
         _tensorsLeft = pickleBytes / BytesPerTensor + 64;
-        _charactersLeft = CharactersPerByte * pickleBytes + 4096;
+        _charactersLeft = CharactersPerByte * pickleBytes + FreeCharacters;
     }
 
     /// <summary>The tensors in the order of the pickle.</summary>
@@ -70,7 +74,7 @@ internal sealed class TorchTree
         if (depth > MaxDepth)
             throw Error($"values are nested more than {MaxDepth} deep, or contain themselves, at {Quoting.Quote(path)}");
         if (--_visits < 0)
-            throw Error("shared values are repeated until there are far more of them than the file has bytes");
+            throw Error(TooMuch);
         switch (value)
         {
             case TorchTensor tensor:
@@ -120,14 +124,14 @@ internal sealed class TorchTree
         if (length > MaxName)
             throw Error($"a name of more than {MaxName} characters: {Quoting.Quote(path)} and more");
         if (_charactersLeft < 0)
-            throw Error("names repeat shared keys until they take far more memory than the file");
+            throw Error(TooMuch);
         return path.Length == 0 ? name : $"{path}.{name}";
     }
 
     private void Add(string name, TorchTensor tensor)
     {
         if (--_tensorsLeft < 0)
-            throw Error("shared tensors are repeated until they take far more memory than the file");
+            throw Error(TooMuch);
         var storage = tensor.Storage;
         int width = storage.Type.ByteWidth();
         if (tensor.Count > (_fileLength + FreeBytes) / width)
