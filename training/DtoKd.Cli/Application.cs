@@ -53,6 +53,7 @@ internal static class Application
             VerifyCommand.Create(host),
             ToyCommand.Create(host),
             BenchCommand.Create(host),
+            ModelsCommand.Create(host),
             InfoCommand.Create(host),
         };
         root.Options.OfType<VersionOption>().Single().Action = new VersionAction();

@@ -13,6 +13,12 @@ internal abstract class Node
 
     public Input[] Inputs { get; set; } = [];
 
+    /// <summary>Multiplications, each with its addition, of the forward pass; counted for products and convolutions only.</summary>
+    public virtual long MultiplyAdds => 0;
+
+    /// <summary>What the backward pass reads.</summary>
+    public IReadOnlyList<Tensor> Saved => _saved;
+
     /// <summary>Adds the gradients of the inputs, given <paramref name="dy"/>, that of the result (any strides).</summary>
     public abstract void Backward(Tensor dy, Gradients into);
 

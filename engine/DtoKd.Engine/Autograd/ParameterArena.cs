@@ -59,6 +59,8 @@ public sealed class ParameterArena : IDisposable
         {
             var view = ViewOf(parameter, _flat);
             parameter.Bind(view);
+            if (!Device.Computes)
+                continue;
             var random = new PhiloxStream(seed, PhiloxStream.StreamOf(parameter.Name), 0);
             if (DType == DType.F32)
             {

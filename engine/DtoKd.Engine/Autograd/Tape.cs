@@ -12,6 +12,25 @@ public sealed class Tape
 
     internal Tape(Step step) => _step = step;
 
+    /// <summary>
+    /// Multiply-adds of the forward passes recorded: of products, convolutions and attention, as the literature counts "FLOPs".
+    /// </summary>
+    public long MultiplyAdds => _nodes.Sum(node => node.MultiplyAdds);
+
+    /// <summary>
+    /// Bytes that the tape keeps for the backward pass: each piece of memory once, parameters not counted. Zero after a backward
+    /// pass without <c>retain</c>.
+    /// </summary>
+    public long SavedBytes
+    {
+        get
+        {
+            var parameters = _leaves.Keys.Select(parameter => parameter.Value.Storage).ToHashSet();
+            return _nodes.SelectMany(node => node.Saved).Select(tensor => tensor.Storage).Distinct()
+                .Where(storage => !parameters.Contains(storage)).Sum(storage => storage.Bytes);
+        }
+    }
+
     /// <summary>The number of operations and leaves recorded.</summary>
     public int Length => _nodes.Count;
 

@@ -59,6 +59,9 @@ public sealed unsafe partial class Tensor : IDisposable
     /// <summary>Whether nobody else can see the elements, so that they may be overwritten.</summary>
     internal bool IsExclusive => _storage.IsExclusive && !Strides.Overlap(Shape);
 
+    /// <summary>What the elements lie in; tensors that share it are views of each other.</summary>
+    internal Storage Storage => _storage;
+
     internal bool IsReleased => _released;
 
     /// <summary>Set by <see cref="Scope.Return"/>: the tensor moves to the surrounding scope.</summary>
@@ -190,7 +193,11 @@ public sealed unsafe partial class Tensor : IDisposable
     }
 
     /// <summary>Sets every element of a contiguous tensor to zero.</summary>
-    internal void Clear() => NativeMemory.Clear(Bytes(), (nuint)(Count * DType.Size()));
+    internal void Clear()
+    {
+        if (Device.Computes)
+            NativeMemory.Clear(Bytes(), (nuint)(Count * DType.Size()));
+    }
 
     /// <summary>The same tensor under a second owner: storage lives until both have let go.</summary>
     internal Tensor Alias()

@@ -8,6 +8,12 @@ public abstract class Device : IDisposable
     /// <summary>A short name, as <c>--device</c> takes it: <c>cpu</c>.</summary>
     public abstract string Name { get; }
 
+    /// <summary>
+    /// Whether kernels run. Where they do not, operations check their inputs, take memory and record as ever, but leave their
+    /// results undefined: what a step would cost is known without its time.
+    /// </summary>
+    public bool Computes { get; private protected init; } = true;
+
     /// <summary>The pool that every storage on this device comes from.</summary>
     public Pool Pool { get; }
 

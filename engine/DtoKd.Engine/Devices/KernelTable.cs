@@ -1,3 +1,5 @@
+using System.Reflection;
+
 namespace DtoKd.Engine;
 
 /// <summary>
@@ -7,6 +9,16 @@ namespace DtoKd.Engine;
 internal sealed class KernelTable<TKernels>(TKernels reference, TKernels cpu)
     where TKernels : class
 {
+    // Made only when asked for, and for any interface: a planning device needs no kernel of its own in any operation.
+    private readonly Lazy<TKernels> _none = new(() => DispatchProxy.Create<TKernels, NoKernels>());
+
     /// <summary>The implementation for a tensor's device and element type.</summary>
-    public TKernels For(Tensor tensor) => tensor.DType == DType.F64 ? reference : cpu;
+    public TKernels For(Tensor tensor) =>
+        !tensor.Device.Computes ? _none.Value : tensor.DType == DType.F64 ? reference : cpu;
+}
+
+/// <summary>Kernels that do nothing, for a device that computes nothing.</summary>
+internal class NoKernels : DispatchProxy
+{
+    protected override object? Invoke(MethodInfo? targetMethod, object?[]? args) => null;
 }

@@ -10,8 +10,12 @@ internal sealed class Storage
     public Storage(Pool pool, long bytes)
     {
         _pool = pool;
+        Bytes = bytes;
         Address = pool.Rent(bytes, out _blockBytes);
     }
+
+    /// <summary>The bytes that were asked for.</summary>
+    public long Bytes { get; }
 
     public nint Address { get; private set; }
 

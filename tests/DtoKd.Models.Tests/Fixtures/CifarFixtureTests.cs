@@ -26,10 +26,9 @@ public sealed class CifarFixtureTests
     [MemberData(nameof(Networks))]
     public void In_training_they_agree_with_PyTorch(string network) => Check(network, training: true);
 
-    // In double precision no ReLU changes sides, so that gradients of training agree too; the small networks.
+    // In double precision no ReLU changes sides, so that gradients of training agree too; two that are quick.
     [Theory]
     [InlineData("mobilenet_v2")]
-    [InlineData("shuffle_v1")]
     [InlineData("shuffle_v2")]
     public void In_double_precision_training_agrees_to_five_digits(string network) => Check(network, training: true, DType.F64);
 

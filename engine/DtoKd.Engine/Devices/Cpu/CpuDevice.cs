@@ -11,6 +11,9 @@ public sealed class CpuDevice : Device
     {
     }
 
+    /// <summary>Makes a device that computes nothing (<see cref="Device.Computes"/>). Memory is reserved, but not touched.</summary>
+    public static CpuDevice Planning() => new(threads: 1) { Computes = false };
+
     internal CpuDevice(Pool pool, int? threads = null, SimdLevel? simd = null)
         : base(pool)
     {

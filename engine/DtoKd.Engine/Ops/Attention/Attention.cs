@@ -115,6 +115,8 @@ public static partial class Op
 
         public override string Name => "attention";
 
+        public override long MultiplyAdds => _inputs.MultiplyAdds;
+
         public override void Backward(Tensor dy, Gradients into)
         {
             Shape? wanted = into.Wants(3) ? Inputs[3].Shape : null;
@@ -153,6 +155,8 @@ public static partial class Op
         }
 
         public override string Name => "self_attention";
+
+        public override long MultiplyAdds => _inputs.MultiplyAdds;
 
         public override void Backward(Tensor dy, Gradients into)
         {

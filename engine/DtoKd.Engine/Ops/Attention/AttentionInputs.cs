@@ -17,6 +17,9 @@ internal sealed record AttentionInputs(Tensor Q, Tensor K, Tensor V, Tensor? Bia
     /// <summary>The shape of the scores, [..., Nq, Nk].</summary>
     public Shape Scores => Q.Shape.With(-1, K.Shape[^2]);
 
+    /// <summary>Products of q k^T and of the probabilities with v.</summary>
+    public long MultiplyAdds => Scores.Count * (Q.Shape[^1] + V.Shape[^1]);
+
     /// <summary>The number of matrices along the leading axes.</summary>
     public long Items => Q.Shape.CountOf(0, Q.Shape.Rank - 2);
 

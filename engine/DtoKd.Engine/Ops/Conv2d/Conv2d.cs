@@ -65,6 +65,8 @@ public static partial class Op
 
         public override string Name => "conv2d";
 
+        public override long MultiplyAdds => _geometry.MultiplyAdds;
+
         public override void Backward(Tensor dy, Gradients into)
         {
             dy = Contiguous(dy);

@@ -19,6 +19,9 @@ internal sealed record Conv2dGeometry(
     /// <summary>Positions of the kernel in one channel.</summary>
     public int KernelArea => Kernel.Height * Kernel.Width;
 
+    /// <summary>Products of the sum that makes y, those with zeros of the padding included.</summary>
+    public long MultiplyAdds => Output.Count * GroupC * KernelArea;
+
     /// <summary>The shape of the images.</summary>
     public Shape Input => [N, C, H, W];
 

@@ -86,6 +86,8 @@ public static partial class Op
 
         public override string Name => "conv_transpose2d";
 
+        public override long MultiplyAdds => _geometry.MultiplyAdds;
+
         public override void Backward(Tensor dy, Gradients into)
         {
             dy = Contiguous(dy);

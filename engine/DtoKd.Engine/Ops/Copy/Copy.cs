@@ -30,6 +30,8 @@ public static unsafe partial class Op
     {
         if (from.Shape != to.Shape || from.DType != to.DType)
             throw new ArgumentException($"copy: {from} to {to}");
+        if (!to.Device.Computes)
+            return;
         var loop = new StridedLoop(to.Shape, to.Strides, from.Strides);
         switch (to.DType)
         {

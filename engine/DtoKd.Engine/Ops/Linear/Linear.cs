@@ -45,6 +45,8 @@ public static partial class Op
 
         public override string Name => "linear";
 
+        public override long MultiplyAdds => _x.Count * _weight.Shape[0];
+
         public override void Backward(Tensor dy, Gradients into)
         {
             var kernels = MatMulKernels.For(_x);

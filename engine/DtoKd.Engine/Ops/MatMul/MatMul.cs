@@ -59,6 +59,9 @@ public static partial class Op
 
         public override string Name => "matmul";
 
+        public override long MultiplyAdds =>
+            Shape.Broadcast("matmul", BatchOf(_a.Shape), BatchOf(_b.Shape)).Count * _a.Shape[^2] * _a.Shape[^1] * _b.Shape[^1];
+
         public override void Backward(Tensor dy, Gradients into)
         {
             if (into.Wants(0))

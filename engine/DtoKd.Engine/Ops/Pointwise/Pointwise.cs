@@ -49,6 +49,8 @@ internal static unsafe class Pointwise
     public static void Run<TMap>(TMap map, Tensor y, Tensor a, Tensor b, Tensor c)
         where TMap : struct, IMap
     {
+        if (!y.Device.Computes)
+            return;
         var loop = new StridedLoop(
             y.Shape,
             y.Strides,
