@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Text.Json;
+using DtoKd.Cli.Display;
 using DtoKd.Cli.Options;
 using DtoKd.Engine.Cpu;
 using DtoKd.Training.Benchmarks;
@@ -11,6 +13,7 @@ internal static class BenchCommand
     // Whole steps take a second where products take milliseconds.
     private const int StepIterations = 5;
     private const int OpIterations = 20;
+    private const int WeighCalls = 2000;
 
     public static Command Create(Host host)
     {
@@ -35,6 +38,7 @@ internal static class BenchCommand
                     device, parsed.GetValue(teacher)!, parsed.GetValue(student)!, parsed.GetValue(batch), parsed.GetValue(method)!)),
             Timed(host, "op", "One operation, forward and backward.", OpIterations, [op, batch], [],
                 (device, parsed) => new OpWorkload(device, parsed.GetValue(op)!, parsed.GetValue(batch))),
+            Balance(host),
             Peak(host),
         };
     }
@@ -69,6 +73,49 @@ internal static class BenchCommand
             return ExitCode.Done;
         });
         return command;
+    }
+
+    private static Command Balance(Host host)
+    {
+        var calls = Parsing.Whole<int>("--calls", "calls of a rule in each timed run");
+        calls.DefaultValueFactory = _ => WeighCalls;
+        var parameters = Parsing.Whole<int>("--parameters", "length of the gradients whose Gram matrix is timed");
+        parameters.DefaultValueFactory = _ => BalanceBenchmark.GramParameters;
+        var json = DisplayOptions.Json();
+        var device = new DeviceOptions();
+        var command = new Command("balance", "Weighing 2, 3 and 8 objectives by every method, and the Gram matrix of 3 gradients.")
+        {
+            calls, parameters,
+        };
+        device.AddTo(command);
+        command.Options.Add(json);
+        command.SetAction(parsed =>
+        {
+            int count = Require("--calls", parsed.GetValue(calls)), length = Require("--parameters", parsed.GetValue(parameters));
+            using var cpu = device.Open(parsed);
+            foreach (var timing in BalanceBenchmark.Run(cpu, count, length, host.Stop.Token))
+                host.Output.WriteLine(parsed.GetValue(json) ? Line(cpu, timing) : Row(timing));
+            return ExitCode.Done;
+        });
+        return command;
+    }
+
+    private static string Line(CpuDevice device, BalanceTiming timing) => JsonSerializer.Serialize(new
+    {
+        engine = Application.Name,
+        what = $"balance {timing.What}",
+        threads = device.Team.Threads,
+        objectives = timing.Objectives,
+        microseconds = Math.Round(timing.Microseconds, 3),
+        bytes_per_call = Math.Round(timing.Bytes, 1),
+        share_of_copy = timing.ShareOfCopy,
+    });
+
+    private static string Row(BalanceTiming timing)
+    {
+        string share = timing.ShareOfCopy is { } copy ? $"  {Figures.Percent(copy)} of copying" : "";
+        return FormattableString.Invariant(
+            $"{timing.What,-20} K = {timing.Objectives}  {timing.Microseconds,12:F2} us  {timing.Bytes,10:F0} bytes a call{share}");
     }
 
     private static Command Peak(Host host)

@@ -21,7 +21,7 @@ public static class PaperClaims
         new()
         {
             Name = "dual",
-            Statement = "max_g min_i ⟨g_i, g⟩ − ½‖g‖² = min_π ½‖Jπ‖², reached at g* = Jπ* (eqs. 8 and 9, first order)",
+            Statement = "max_g min_i ⟨g_i, g⟩ − ½‖g‖² = min_π ½‖Jπ‖², reached at g* = Jπ* (Stage 2 to first order, and its dual, eq. 9)",
             Domain = "everywhere",
             Printed = true,
             Holds = static f => f.BothNonZero,
