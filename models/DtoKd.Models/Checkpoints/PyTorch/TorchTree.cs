@@ -101,15 +101,11 @@ internal sealed class TorchTree
 
     private void VisitItems(string path, IReadOnlyList<object?> items, int depth)
     {
-        if (items.All(item => item is null or bool or long or BigInteger or double or string))
+        if (items.All(IsPlain))
         {
             // Settings such as (0.9, 0.999); long ones are histories and random states.
             _visits -= items.Count;
-            if (items.Count is > 0 and <= MaxListed)
-            {
-                var texts = items.Select(Plain).ToList();
-                AddMetadata(path, texts.Contains(null) ? null : $"[{string.Join(", ", texts)}]");
-            }
+            AddMetadata(path, items.Count > 0 ? Listed(items, "[", "]") : null);
             return;
         }
         for (int i = 0; i < items.Count; i++)
@@ -148,13 +144,13 @@ internal sealed class TorchTree
 
     private void AddMetadata(string name, string? text)
     {
-        if (text is null || name.Length == 0 || text.Length > MaxText)
+        if (text is null || name.Length == 0 || text.Length > MaxText || text.Length > _charactersLeft)
             return;
         _charactersLeft -= text.Length;
         _metadata[name] = text;
     }
 
-    /// <summary>A plain value as text; null for any other and for long ones.</summary>
+    /// <summary>A plain value as text; null for any other.</summary>
     private static string? Plain(object? value) => value switch
     {
         null => "None",
@@ -164,10 +160,19 @@ internal sealed class TorchTree
         long number => number.ToString(CultureInfo.InvariantCulture),
         BigInteger number => number.ToString(CultureInfo.InvariantCulture),
         double number => number.ToString("R", CultureInfo.InvariantCulture),
-        PickleTuple { Items.Length: <= MaxListed } tuple when tuple.Items.All(item => item is string or long or double or bool or null)
-            => $"({string.Join(", ", tuple.Items.Select(Plain))})",
+        PickleTuple tuple when tuple.Items.Length <= MaxListed && Array.TrueForAll(tuple.Items, IsPlain) => Listed(tuple.Items, "(", ")"),
         _ => null,
     };
+
+    private static bool IsPlain(object? value) => value is null or bool or long or BigInteger or double or string;
+
+    /// <summary>A few plain values as one short text; null when there are too many or they are too long.</summary>
+    private static string? Listed(IReadOnlyList<object?> items, string open, string close)
+    {
+        // Before they are joined, because many lists may share one long text.
+        bool isShort = items.Count <= MaxListed && items.Sum(item => item is string text ? (long)text.Length : 1) <= MaxText;
+        return isShort ? $"{open}{string.Join(", ", items.Select(Plain))}{close}" : null;
+    }
 
     private InvalidDataException Error(string message) => new($"{_file}: {message}");
 }

@@ -106,6 +106,45 @@ public sealed class TorchHostileTests
         Assert.DoesNotContain('\r', e.Message);
     }
 
+    /// <summary>What comes first, what is repeated, and what comes last.</summary>
+    public static TheoryData<string, string, string> Repeated => new()
+    {
+        { "", "]", "" }, { "", "}", "" }, { "", "(", "" }, { "", "]\u0094", "" }, { "N", "\u0094", "" }, { "N", "2", "" }, { "N", "\u0085", "" },
+        { "", "}NNs", "" }, { "", "]Na", "" }, { "](", "]Na", "e" }, { "](", "K\u0007", "e" }, { "](", "X\u0001\0\0\0x", "e" },
+        { "](", "\u008a\u0001\u0007", "e" }, { "](", "G\0\0\0\0\0\0\0\0", "e" }, { "}(", "K\u0001]Na", "u" },
+        { "ccollections\nOrderedDict\nq\0(", "h\0)R", "l" }, { "ctorch\nSize\nq\0(", "h\0)R", "l" },
+        { "c__builtin__\nset\nq\0(", "h\0)R", "l" }, { "cargparse\nNamespace\nq\0(", "h\0)\u0081}b", "l" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Repeated))]
+    public void Memory_stays_in_proportion_to_the_file(string first, string repeated, string last)
+    {
+        byte[] file = ZipOf(Pickle(first, string.Concat(Enumerable.Repeat(repeated, 200_000 / repeated.Length)), last));
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        try
+        {
+            Open(file).Dispose();
+        }
+        catch (InvalidDataException)
+        {
+            // Refused is as good, if it was as cheap.
+        }
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 192L * file.Length);
+    }
+
+    [Fact]
+    public void Long_texts_that_many_lists_share_are_not_joined()
+    {
+        byte[] pickle = Pickle(Text(new string('x', 100_000)), "q\0}q\u0001(", Join([.. Enumerable.Range(0, 200).SelectMany(i => (object[])
+            [Number(i), "(", string.Concat(Enumerable.Repeat("h\0", 16)), "t"])]), "u");
+        byte[] file = ZipOf(pickle);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        using var reader = Open(file);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 16L * file.Length);
+        Assert.Empty(reader.Metadata);
+    }
+
     [Fact]
     public void The_older_format_refuses_the_same()
     {
