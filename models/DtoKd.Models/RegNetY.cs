@@ -15,6 +15,9 @@ public sealed record RegNetYConfig(int StemWidth, IReadOnlyList<int> Widths, IRe
     /// <summary>The stride of the first block of the first stage; later stages always start with 2.</summary>
     public int FirstStride { get; init; } = 2;
 
+    /// <summary>The share of samples whose last block's branch is skipped in training; earlier blocks less.</summary>
+    public double DropPath { get; init; }
+
     /// <summary>
     /// The widths and depths that a quantised linear rule gives (Radosavovic et al. 2020, equations 2 to 4): block j is
     /// w0 + wa j wide, rounded to a power of wm times w0, then to a multiple of 8 and of the group width.
@@ -68,7 +71,7 @@ public sealed class RegNetY : VisionModel
     {
         _stem = new ConvNorm(scope["stem"], spec.Channels, config.StemWidth, 3, config.StemStride);
         var features = new List<FeatureInfo>();
-        int width = config.StemWidth;
+        int width = config.StemWidth, before = 0, blocks = config.Depths.Sum();
         int height = Halved(spec.Height, config.StemStride), columns = Halved(spec.Width, config.StemStride);
         for (int s = 0; s < config.Widths.Count; s++)
         {
@@ -77,8 +80,10 @@ public sealed class RegNetY : VisionModel
             for (int b = 0; b < stage.Length; b++)
             {
                 var name = scope[$"s{s + 1}"][$"b{b + 1}"];
-                stage[b] = new Block(name, width, config.Widths[s], b == 0 ? stride : 1, config.GroupWidth);
+                double dropPath = blocks == 1 ? config.DropPath : config.DropPath * before / (blocks - 1);
+                stage[b] = new Block(name, width, config.Widths[s], b == 0 ? stride : 1, config.GroupWidth, dropPath);
                 width = config.Widths[s];
+                before++;
             }
 
             _stages.Add(stage);
@@ -119,9 +124,11 @@ public sealed class RegNetY : VisionModel
         private readonly SqueezeExcite _excite;
         private readonly ConvNorm _conv3;
         private readonly ConvNorm? _downsample;
+        private readonly double _dropPath;
 
-        public Block(ParameterScope scope, int inputs, int width, int stride, int groupWidth)
+        public Block(ParameterScope scope, int inputs, int width, int stride, int groupWidth, double dropPath)
         {
+            _dropPath = dropPath;
             int groups = width / Math.Min(groupWidth, width);
             _conv1 = new ConvNorm(scope["conv1"], inputs, width, 1);
             _conv2 = new ConvNorm(scope["conv2"], width, width, 3, stride, groups);
@@ -136,7 +143,7 @@ public sealed class RegNetY : VisionModel
         {
             using var scope = x.Step!.Scope();
             var y = _conv3.Forward(_excite.Forward(_conv2.Forward(_conv1.Forward(x))));
-            return scope.Return(Op.Relu(y + (_downsample?.Forward(x) ?? x)));
+            return scope.Return(Op.Relu(Op.DropPath(y, _dropPath) + (_downsample?.Forward(x) ?? x)));
         }
     }
 
