@@ -17,7 +17,8 @@ internal static class CheckpointFormat
         {
             string? inside = ((string[])[ShardIndex.FileName, SingleFile])
                 .Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists);
-            path = inside ?? throw new InvalidDataException($"{path}: the folder has no {ShardIndex.FileName} and no {SingleFile}");
+            path = inside
+                ?? throw new InvalidDataException($"{path}: the folder has no {ShardIndex.FileName} and no {SingleFile}");
         }
         string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         return Open(FileBytes.Open(path), name => FileBytes.Open(Path.Combine(folder, name)));

@@ -54,12 +54,14 @@ public static class ModelFile
         }
 
         var names = wanted.Select(pair => pair.Name).ToHashSet();
-        differences.AddRange(file.Entries.Where(entry => !names.Contains(entry.Name)).Select(entry => $"unexpected {entry.Name} {entry.ShapeText}"));
+        differences.AddRange(file.Entries
+            .Where(entry => !names.Contains(entry.Name)).Select(entry => $"unexpected {entry.Name} {entry.ShapeText}"));
         if (differences.Count > 0)
         {
             const int Most = 12;
             string more = differences.Count > Most ? $"; and {differences.Count - Most} more" : "";
-            throw new InvalidDataException($"{file.FilePath} does not fit the network: {string.Join("; ", differences.Take(Most))}{more}");
+            throw new InvalidDataException(
+                $"{file.FilePath} does not fit the network: {string.Join("; ", differences.Take(Most))}{more}");
         }
 
         foreach (var (name, tensor) in wanted)

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Unicode;
 
@@ -42,7 +43,8 @@ internal sealed class ShardIndex
         }
         catch (JsonException e)
         {
-            throw index.Error(reader.BytesConsumed, $"the index is not valid JSON: {Quoting.OneLine(e.Message.Split(". LineNumber", 2)[0])}");
+            string reason = e.Message.Split(". LineNumber", 2)[0];
+            throw index.Error(reader.BytesConsumed, $"the index is not valid JSON: {Quoting.OneLine(reason)}");
         }
         catch (InvalidOperationException)
         {
@@ -56,7 +58,7 @@ internal sealed class ShardIndex
     internal static byte[] Format(long totalBytes, IEnumerable<(string Tensor, string Shard)> shards)
     {
         var stream = new MemoryStream();
-        var options = new JsonWriterOptions { Indented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+        var options = new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
         using (var json = new Utf8JsonWriter(stream, options))
         {
             json.WriteStartObject();
@@ -121,7 +123,10 @@ internal sealed class ShardIndex
             if (!names.TryGetValue(shard, out string? known))
             {
                 if (!IsPlainName(shard))
-                    throw Error(at, $"tensor {Quoting.Quote(tensor)} is said to be in {Quoting.Quote(shard)}, which is no file beside the index");
+                {
+                    throw Error(at, $"tensor {Quoting.Quote(tensor)} is said to be in {Quoting.Quote(shard)}, "
+                        + "which is no file beside the index");
+                }
                 names.Add(shard, known = shard);
             }
             if (!_shards.TryAdd(tensor, known))
@@ -131,7 +136,8 @@ internal sealed class ShardIndex
 
     /// <summary>Whether a name can only mean a file in the index's own folder, on any system.</summary>
     private static bool IsPlainName(string name) =>
-        name.Length is > 0 and <= MaxShardName && name is not ("." or "..") && !name.Any(c => c is '/' or '\\' or ':' || char.IsControl(c));
+        name.Length is > 0 and <= MaxShardName && name is not ("." or "..")
+        && !name.Any(c => c is '/' or '\\' or ':' || char.IsControl(c));
 
     private void ReadMetadata(ref Utf8JsonReader reader)
     {

@@ -43,7 +43,10 @@ internal sealed class ShardedReader : CheckpointReader
         using (file)
         {
             if (file.Length > SafetensorsHeader.MaxJsonBytes)
-                throw new InvalidDataException($"{file.Path}: an index of {file.Length} bytes; the most are {SafetensorsHeader.MaxJsonBytes}");
+            {
+                throw new InvalidDataException(
+                    $"{file.Path}: an index of {file.Length} bytes; the most are {SafetensorsHeader.MaxJsonBytes}");
+            }
             index = ShardIndex.Parse(file.Slice(0, (int)file.Length), file.Path);
         }
         var reader = new ShardedReader(file.Path, index);
@@ -79,14 +82,20 @@ internal sealed class ShardedReader : CheckpointReader
         foreach (var (tensor, shard) in _index.Shards)
         {
             if (!_shards[shard].Contains(tensor))
-                throw new InvalidDataException($"{FilePath}: tensor {Quoting.Quote(tensor)} is not in {Quoting.Quote(shard)}, where the index has it");
+            {
+                throw new InvalidDataException($"{FilePath}: tensor {Quoting.Quote(tensor)} is not in {Quoting.Quote(shard)}, "
+                    + "where the index has it");
+            }
         }
         foreach (var (name, shard) in _shards)
         {
             foreach (var entry in shard.Entries)
             {
                 if (!_index.Shards.TryGetValue(entry.Name, out string? listed) || listed != name)
-                    throw new InvalidDataException($"{FilePath}: tensor {Quoting.Quote(entry.Name)} is in {Quoting.Quote(name)}, but the index does not say so");
+                {
+                    throw new InvalidDataException($"{FilePath}: tensor {Quoting.Quote(entry.Name)} is in {Quoting.Quote(name)}, "
+                        + "but the index does not say so");
+                }
                 _entries.Add(entry);
             }
             foreach (var (key, value) in shard.Metadata)

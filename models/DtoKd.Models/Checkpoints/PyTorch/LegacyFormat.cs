@@ -14,7 +14,8 @@ internal static class LegacyFormat
     private const int Protocol = 1001;
     private const int CountBytes = 8;
 
-    private static readonly BigInteger Magic = BigInteger.Parse("1950a86a20f9469cfc6c", NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+    private static readonly BigInteger Magic =
+        BigInteger.Parse("1950a86a20f9469cfc6c", NumberStyles.HexNumber, CultureInfo.InvariantCulture);
 
     /// <summary>Reads the description.</summary>
     /// <exception cref="InvalidDataException">The file is damaged or not allowed.</exception>
@@ -64,7 +65,8 @@ internal static class LegacyFormat
         if (id.Items is not [_, _, _, _, _, PickleTuple view, ..])
             return storage;
 
-        if (view.Items is not [_, long offset and >= 0, long count and >= 0] || offset > storage.Count || count > storage.Count - offset)
+        if (view.Items is not [_, long offset and >= 0, long count and >= 0]
+            || offset > storage.Count || count > storage.Count - offset)
             throw new InvalidDataException($"{file}: a view reaches beyond storage {Quoting.Quote(named.Key)}");
         var part = new TorchStorage(storage.Key, storage.Type, count) { ViewOf = (storage, offset) };
         views.Add(part);
@@ -80,7 +82,7 @@ internal static class LegacyFormat
             if (storage.FileOffset >= 0)
                 throw new InvalidDataException($"{file.Path}: storage {Quoting.Quote(name)} is listed twice");
             if (file.Length - at < CountBytes)
-                throw new InvalidDataException($"{file.Path}: storage {Quoting.Quote(name)} is missing; the file is cut short");
+                throw new InvalidDataException($"{file.Path}: storage {Quoting.Quote(name)} is missing: the file is cut short");
             long count = BinaryPrimitives.ReadInt64LittleEndian(file.Slice(at, CountBytes));
             if (count != storage.Count)
             {

@@ -89,8 +89,9 @@ internal static class PickleGlobals
         yield return new("torch._utils._rebuild_tensor_v2", GlobalKind.Tensor);
         yield return new("torch._utils._rebuild_parameter", GlobalKind.Parameter);
         yield return new("torch._utils._rebuild_parameter_with_state", GlobalKind.Parameter);
-        foreach (string module in (string[])["numpy", "numpy.core.multiarray", "numpy._core.multiarray"])
-            yield return module == "numpy" ? new("numpy.dtype", GlobalKind.NumpyType) : new($"{module}.scalar", GlobalKind.NumpyScalar);
+        yield return new("numpy.dtype", GlobalKind.NumpyType);
+        yield return new("numpy.core.multiarray.scalar", GlobalKind.NumpyScalar);
+        yield return new("numpy._core.multiarray.scalar", GlobalKind.NumpyScalar);
         foreach (var (storage, type) in ((string, SafetensorsType)[])
             [
                 ("Double", SafetensorsType.F64), ("Float", SafetensorsType.F32), ("Half", SafetensorsType.F16),

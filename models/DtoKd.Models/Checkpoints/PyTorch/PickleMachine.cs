@@ -135,7 +135,7 @@ internal ref struct PickleMachine
             case (byte)'R' or 0x81: Call(); break;
             case 0x92: throw Refuse(NameOf(_stack.Count - 3), "an object with keyword arguments");
             case (byte)'b': Build(); break;
-            case (byte)'Q': Push(_storage(Pop() as PickleTuple ?? throw Error("a persistent id that is not a tuple"))); break;
+            case (byte)'Q': PersistentId(); break;
 
             default: throw Error($"opcode 0x{op:X2} is not one of those that protocols 2 to 5 write for checkpoints");
         }
@@ -268,7 +268,8 @@ internal ref struct PickleMachine
     private readonly void SetMarked()
     {
         int from = MarkedFrom();
-        AddPairs((from > Floor ? _stack[from - 1] as PickleDict : null) ?? throw Error("keys are set in what is no dictionary"), from);
+        var dict = from > Floor ? _stack[from - 1] as PickleDict : null;
+        AddPairs(dict ?? throw Error("keys are set in what is no dictionary"), from);
     }
 
     private readonly void AddPairs(PickleDict dict, int from)
@@ -315,6 +316,9 @@ internal ref struct PickleMachine
         var function = Pop() as PickleGlobal ?? throw Error("a call of what is no function");
         Push(PickleGlobals.Call(ref this, function, arguments.Items));
     }
+
+    private readonly void PersistentId() =>
+        Push(_storage(Pop() as PickleTuple ?? throw Error("a persistent id that is not a tuple")));
 
     private void Build()
     {

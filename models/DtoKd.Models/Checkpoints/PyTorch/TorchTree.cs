@@ -83,7 +83,8 @@ internal sealed class TorchTree
             case PickleDict dict:
                 foreach (var (key, item) in dict.Pairs)
                 {
-                    string name = Plain(key) ?? throw Error($"below {Quoting.Quote(path)} is a key that is neither text nor number");
+                    string name = Plain(key)
+                        ?? throw Error($"below {Quoting.Quote(path)} is a key that is neither text nor number");
                     Visit(Join(path, name), item, depth + 1);
                 }
                 break;
@@ -160,7 +161,8 @@ internal sealed class TorchTree
         long number => number.ToString(CultureInfo.InvariantCulture),
         BigInteger number => number.ToString(CultureInfo.InvariantCulture),
         double number => number.ToString("R", CultureInfo.InvariantCulture),
-        PickleTuple tuple when tuple.Items.Length <= MaxListed && Array.TrueForAll(tuple.Items, IsPlain) => Listed(tuple.Items, "(", ")"),
+        PickleTuple tuple when tuple.Items.Length <= MaxListed && Array.TrueForAll(tuple.Items, IsPlain) =>
+            Listed(tuple.Items, "(", ")"),
         _ => null,
     };
 

@@ -50,7 +50,8 @@ internal sealed class ZipDirectory
         ulong length = BinaryPrimitives.ReadUInt32LittleEndian(end[12..]);
         ulong offset = BinaryPrimitives.ReadUInt32LittleEndian(end[16..]);
         long limit = endAt;
-        if (endAt >= LocatorBytes && _file.Slice(endAt - LocatorBytes, LocatorBytes) is var locator && locator.StartsWith("PK\u0006\u0007"u8))
+        var locator = endAt >= LocatorBytes ? _file.Slice(endAt - LocatorBytes, LocatorBytes) : [];
+        if (locator.StartsWith("PK\u0006\u0007"u8))
         {
             ulong end64At = BinaryPrimitives.ReadUInt64LittleEndian(locator[8..]);
             if (endAt - LocatorBytes < End64Bytes || end64At > (ulong)(endAt - LocatorBytes - End64Bytes))

@@ -20,7 +20,7 @@ internal static class ZipFormat
         if (pickles.Count != 1)
         {
             throw new InvalidDataException(
-                $"{file.Path}: the zip archive has {(pickles.Count == 0 ? "no" : "more than one")} data.pkl; is this a PyTorch file?");
+                $"{file.Path}: the zip archive has {(pickles.Count == 0 ? "no" : "several")} data.pkl; is this a PyTorch file?");
         }
         string root = pickles[0][..^Pickle.Length];
         if (entries.ContainsKey($"{root}/constants.pkl"))

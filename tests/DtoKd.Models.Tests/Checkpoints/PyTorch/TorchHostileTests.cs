@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using static DtoKd.Models.Tests.Checkpoints.PyTorch.PickleBytes;
 
 namespace DtoKd.Models.Tests.Checkpoints.PyTorch;
@@ -181,7 +182,7 @@ public sealed class TorchHostileTests
     {
         byte[] pickle = Pickle("}");
         Refused("has no data.pkl", Zip(("x/y", pickle)));
-        Refused("more than one data.pkl", Zip(("a/data.pkl", pickle), ("b/data.pkl", pickle)));
+        Refused("has several data.pkl", Zip(("a/data.pkl", pickle), ("b/data.pkl", pickle)));
         Refused("TorchScript", Zip(("a/data.pkl", pickle), ("a/constants.pkl", pickle)));
         Refused("not little-endian", Zip(("a/data.pkl", pickle), ("a/byteorder", "big"u8.ToArray())));
         Refused("storage '0' is not in the archive", Zip(("a/data.pkl", Pickle(Tensor(Zero, Tuple(1), Tuple(1))))));
@@ -199,6 +200,46 @@ public sealed class TorchHostileTests
         Refused("does not fit into the file", Changed(good, end + 10, 255, 255));
         Refused("does not fit into the file", Changed(good, end + 16, 255, 255, 255, 255));
         Refused("does not start as it should", Changed(good, end + 16, (byte)(good[end + 16] - 1)));
+    }
+
+    [Fact]
+    public void Sizes_of_64_bits_are_read()
+    {
+        byte[] good = ZipOf(Pickle(Tensor(Zero, Tuple(4), Tuple(1))));
+        int first = good.AsSpan().IndexOf("PK\u0001\u0002"u8), end = good.AsSpan().LastIndexOf("PK\u0005\u0006"u8);
+        int nameEnd = first + 46 + BinaryPrimitives.ReadUInt16LittleEndian(good.AsSpan(first + 28));
+        // The extra field 1: 24 bytes with size, packed size and place, where the 32 bits of each say "see there".
+        byte[] extra = new byte[28];
+        extra[0] = 1;
+        extra[2] = 24;
+        good.AsSpan(first + 24, 4).CopyTo(extra.AsSpan(4));
+        good.AsSpan(first + 20, 4).CopyTo(extra.AsSpan(12));
+        good.AsSpan(first + 42, 4).CopyTo(extra.AsSpan(20));
+        byte[] wide = [.. good[..nameEnd], .. extra, .. good[nameEnd..]];
+        wide.AsSpan(first + 20, 8).Fill(255);
+        wide.AsSpan(first + 42, 4).Fill(255);
+        wide[first + 30] = 28;
+        wide[end + 28 + 12] += 28;
+        using (var reader = Open(wide))
+            Assert.Equal(new float[4], reader.ReadFloat32("tensor"));
+        Refused("lacks its 64-bit sizes", Changed(wide, nameEnd + 2, 16));
+        Refused("reaches behind the data", Changed(Changed(wide, nameEnd + 11, 127), nameEnd + 19, 127));
+        Refused("behind the data", Changed(wide, nameEnd + 27, 127));
+    }
+
+    [Fact]
+    public void A_view_of_a_storage_in_the_older_format_starts_where_it_says()
+    {
+        byte[] View(long offset, long count) => LegacyOf(Pickle("ctorch._utils\n_rebuild_tensor\n((", Text("storage"), "ctorch\nFloatStorage\n",
+            Text("0"), Text("cpu"), Number(4), "(", Text("1"), Number(offset), Number(count), "ttQ", Zero, Tuple(2), Tuple(1), "tR"));
+        byte[] file = View(1, 3);
+        BitConverter.TryWriteBytes(file.AsSpan(file.Length - 12), 7f);
+        using (var reader = Open(file))
+            Assert.Equal([7f, 0f], reader.ReadFloat32("tensor"));
+        Refused("a tensor reaches element 1 of storage '0', which has 1", View(1, 1));
+        Refused("a view reaches beyond storage '0'", View(2, 3));
+        Refused("a view reaches beyond storage '0'", View(long.MaxValue, long.MaxValue));
+        Refused("a view reaches beyond storage '0'", View(-1, 2));
     }
 
     [Fact]
