@@ -86,6 +86,24 @@ public sealed class ZooTests : IDisposable
             output.Features.Select(feature => feature.Shape));
     }
 
+    public static TheoryData<string> Cifar =>
+        [.. Zoo.Entries.Where(entry => entry.Native is { Height: 32, Classes: 100 }).Select(entry => entry.Name)];
+
+    [Theory]
+    [MemberData(nameof(Cifar))]
+    public void Networks_for_CIFAR_take_other_images_too(string name)
+    {
+        using var arena = new ParameterArena(_device);
+        var model = Zoo.Create(name, arena.Root, new ImageSpec(1, 28, 20, 7));
+        arena.Seal(seed: 1);
+        using var step = Step.Evaluation(_device);
+        var output = model.Forward(step.Full([1, 1, 28, 20], 0.5), withFeatures: true);
+        Assert.Equal(new Shape(1, 7), output.Logits.Shape);
+        Assert.Equal(
+            model.Features.Select(feature => new Shape(1, feature.Channels, feature.Height, feature.Width)),
+            output.Features.Select(feature => feature.Shape));
+    }
+
     [Fact]
     public void First_values_depend_on_the_seed_and_the_parameters_name_only()
     {

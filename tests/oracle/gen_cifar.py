@@ -378,14 +378,17 @@ def main():
         for training in (False, True):
             true, scales, shapes, count = run(build, name, batch, training, torch.float64)
             single, _, _, _ = run(build, name, batch, training, torch.float32)
-            case = {'network': name, 'training': training, 'batch': batch, 'parameters': count, 'features': shapes, 'values': {}}
+            case = {'network': name, 'training': training, 'batch': batch, 'parameters': count, 'features': shapes,
+                    'gradients': not training or batch > 2, 'values': {}}
             for key, v in true.items():
+                # Statistics of two images are so ill-conditioned that gradients differ in their first digit in single precision.
+                if key.startswith('grad.') and not case['gradients']:
+                    continue
                 scale = max(scales.get(key, 0), float(np.abs(v).max()))
                 tolerance = max(16 * float(np.abs(v - single[key]).max()), 2e-5 * scale, 1e-7)
                 case['values'][key] = [float(f'{tolerance:.1e}')] + [float(f'{x:.6g}') for x in v]
             cases.append(case)
-            worst = max((c[0] / max(1e-9, scales.get(k, abs(c[1]))), k) for k, c in case['values'].items() if k in scales)
-            print(name, training, count, 'loss', case['values']['loss'][1], 'worst relative tolerance', worst)
+            print(name, training, count, 'loss', case['values']['loss'][1])
     with open(os.path.join(FOLDER, 'cifar.json'), 'w') as f:
         f.write('{"seed": %d, "cases": [\n' % SEED)
         f.write(',\n'.join(json.dumps(c, separators=(',', ':')) for c in cases) + '\n]}\n')
