@@ -52,6 +52,8 @@ internal static class Application
             EvalCommand.Create(host),
             VerifyCommand.Create(host),
             ToyCommand.Create(host),
+            InspectCommand.Create(host),
+            ConvertCommand.Create(host),
             BenchCommand.Create(host),
             ModelsCommand.Create(host),
             InfoCommand.Create(host),

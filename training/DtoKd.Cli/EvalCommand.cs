@@ -14,7 +14,7 @@ internal static class EvalCommand
 
     public static Command Create(Host host)
     {
-        var checkpoint = Parsing.Text("--checkpoint", "FILE", "network, as safetensors by timm's names");
+        var checkpoint = Parsing.Text("--checkpoint", "FILE", "network: safetensors or .pth, by timm's, torchvision's or the authors' names");
         checkpoint.Required = true;
         var model = Parsing.Text("--model", "NAME", "network in the checkpoint, one of those below [what the file says]");
         var data = Parsing.Text("--data", "SRC", $"images: {DataSource.KnownForms}; the held-out part is used");
@@ -34,6 +34,12 @@ internal static class EvalCommand
             using var cpu = device.Open(parsed);
             var test = DataSource.Parse(parsed.GetValue(data)!).Load().Test;
             using var network = Network.Load(cpu, parsed.GetValue(checkpoint)!, parsed.GetValue(model), test.Format);
+            if (!parsed.GetValue(json))
+            {
+                foreach (string note in network.Notes)
+                    host.Output.WriteLine(note);
+            }
+
             double top1 = Evaluation.Top1(cpu, network.Model, test, images, host.Stop.Token);
             host.Output.WriteLine(
                 parsed.GetValue(json)

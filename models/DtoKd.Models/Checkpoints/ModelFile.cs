@@ -29,44 +29,21 @@ public static class ModelFile
     /// <summary>Reads the parameters and buffers of an arena.</summary>
     /// <param name="path">The file, of any format that <see cref="CheckpointReader.Open"/> knows.</param>
     /// <param name="arena">The network's arena, sealed.</param>
-    /// <param name="include">Which names the file should have; all when null.</param>
+    /// <param name="options">What of the file is taken.</param>
+    /// <returns>What was translated, fitted or left out, one line each.</returns>
     /// <exception cref="InvalidDataException">
     /// The file is damaged, or names or shapes differ; all differences are in the message and nothing was changed.
     /// </exception>
-    public static void Load(string path, ParameterArena arena, Func<string, bool>? include = null)
+    public static IReadOnlyList<string> Load(string path, ParameterArena arena, LoadOptions? options = null)
     {
         using var file = CheckpointReader.Open(path);
-        Load(file, arena, include);
+        return Load(file, arena, options);
     }
 
     /// <summary>Reads the parameters and buffers of an arena from an open file.</summary>
-    /// <inheritdoc cref="Load(string, ParameterArena, Func{string, bool})"/>
-    public static void Load(CheckpointReader file, ParameterArena arena, Func<string, bool>? include = null)
-    {
-        var wanted = Named(arena).Where(pair => include?.Invoke(pair.Name) ?? true).ToList();
-        var differences = new List<string>();
-        foreach (var (name, tensor) in wanted)
-        {
-            if (!file.Contains(name))
-                differences.Add($"missing {name} {tensor.Shape}");
-            else if (!file[name].Shape.SequenceEqual(tensor.Shape.Select(size => (long)size)))
-                differences.Add($"{name} is {file[name].ShapeText}, the network has {tensor.Shape}");
-        }
-
-        var names = wanted.Select(pair => pair.Name).ToHashSet();
-        differences.AddRange(file.Entries
-            .Where(entry => !names.Contains(entry.Name)).Select(entry => $"unexpected {entry.Name} {entry.ShapeText}"));
-        if (differences.Count > 0)
-        {
-            const int Most = 12;
-            string more = differences.Count > Most ? $"; and {differences.Count - Most} more" : "";
-            throw new InvalidDataException(
-                $"{file.FilePath} does not fit the network: {string.Join("; ", differences.Take(Most))}{more}");
-        }
-
-        foreach (var (name, tensor) in wanted)
-            Read(file, name, tensor);
-    }
+    /// <inheritdoc cref="Load(string, ParameterArena, LoadOptions)"/>
+    public static IReadOnlyList<string> Load(CheckpointReader file, ParameterArena arena, LoadOptions? options = null) =>
+        new ModelLoading(file, arena, options ?? new LoadOptions()).Run();
 
     /// <summary>Adds a tensor's elements to a file that is being put together.</summary>
     public static void Add(SafetensorsWriter writer, string name, Tensor tensor)
@@ -107,7 +84,7 @@ public static class ModelFile
         }
     }
 
-    private static IEnumerable<(string Name, Tensor Value)> Named(ParameterArena arena) =>
+    internal static IEnumerable<(string Name, Tensor Value)> Named(ParameterArena arena) =>
         arena.Parameters.Select(parameter => (parameter.Name, parameter.Value))
             .Concat(arena.Buffers.Select(buffer => (buffer.Name, buffer.Value)));
 }

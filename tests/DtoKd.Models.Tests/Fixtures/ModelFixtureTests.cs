@@ -1,5 +1,4 @@
 using System.Text.Json;
-using System.Text.RegularExpressions;
 using DtoKd.Engine;
 using DtoKd.Engine.Cpu;
 using DtoKd.Models.Checkpoints;
@@ -12,7 +11,7 @@ namespace DtoKd.Models.Tests.Fixtures;
 /// double precision; each has its own tolerance.
 /// </summary>
 [Trait("Category", "Fixtures")]
-public partial class ModelFixtureTests
+public class ModelFixtureTests
 {
     private const double Smoothing = 0.1;
 
@@ -47,7 +46,7 @@ public partial class ModelFixtureTests
         int classes = fixture.GetProperty("classes").GetInt32();
         var model = Build(fixture.GetProperty("config"), arena.Root, new ImageSpec(sizes[1], sizes[2], sizes[3], classes));
         arena.Seal(seed: 0);
-        Func<string, string> rename = model switch { Swin => SwinName, RegNetY => RegNetName, _ => name => name };
+        Func<string, string> rename = model switch { Swin => new TorchvisionSwin().FromTimm, RegNetY => new TorchvisionRegNet().FromTimm, _ => name => name };
         foreach (var (name, tensor) in arena.Parameters.Select(p => (p.Name, p.Value)).Concat(arena.Buffers.Select(b => (b.Name, b.Value))))
             Fill(tensor, rule.Tensor(rename(name), tensor.Shape));
         Assert.Equal(fixture.GetProperty("n_params").GetInt64(), arena.ParameterCount);
@@ -122,25 +121,6 @@ public partial class ModelFixtureTests
         }
     }
 
-    /// <summary>torchvision's name of a parameter that timm calls <paramref name="name"/>.</summary>
-    private static string SwinName(string name)
-    {
-        name = name.Replace("patch_embed.proj", "features.0.0").Replace("patch_embed.norm", "features.0.2").Replace("head.fc", "head");
-        name = name.Replace("mlp.fc1", "mlp.0").Replace("mlp.fc2", "mlp.3");
-        name = SwinMerging().Replace(name, match => $"features.{2 * int.Parse(match.Groups[1].Value)}");
-        return SwinBlock().Replace(name, match => $"features.{(2 * int.Parse(match.Groups[1].Value)) + 1}");
-    }
-
-    private static string RegNetName(string name)
-    {
-        name = name.Replace("head.fc", "fc").Replace(".downsample.", ".proj.");
-        name = RegNetConv().Replace(name, match => $".f.{(char)('a' + int.Parse(match.Groups[1].Value) - 1)}");
-        name = name.Replace(".se.", ".f.se.");
-        name = RegNetBlock().Replace(name, match =>
-            $"trunk_output.block{match.Groups[1].Value}.block{match.Groups[1].Value}-{int.Parse(match.Groups[2].Value) - 1}");
-        return name.StartsWith("fc.") || name.Contains(".se.") ? name : name.Replace(".conv.", ".0.").Replace(".bn.", ".1.");
-    }
-
     private static void Fill(Tensor tensor, float[] values)
     {
         if (tensor.DType == DType.F32)
@@ -166,16 +146,4 @@ public partial class ModelFixtureTests
                 $"{what}: element {i} is {actual[i]:g9}, PyTorch has {expected[i]:g9}, allowed {tolerance:g3}");
         }
     }
-
-    [GeneratedRegex(@"layers\.(\d+)\.downsample")]
-    private static partial Regex SwinMerging();
-
-    [GeneratedRegex(@"layers\.(\d+)\.blocks")]
-    private static partial Regex SwinBlock();
-
-    [GeneratedRegex(@"\.conv([123])(?=\.)")]
-    private static partial Regex RegNetConv();
-
-    [GeneratedRegex(@"^s(\d+)\.b(\d+)")]
-    private static partial Regex RegNetBlock();
 }

@@ -23,6 +23,9 @@ public sealed class Network : IDisposable
     /// <summary>The name in the zoo.</summary>
     public string Name { get; }
 
+    /// <summary>What of its checkpoint was translated, fitted or left out when it was read, one line each.</summary>
+    public IReadOnlyList<string> Notes { get; private set; } = [];
+
     /// <summary>All parameters.</summary>
     public ParameterArena Arena { get; }
 
@@ -52,15 +55,16 @@ public sealed class Network : IDisposable
 
     /// <summary>Reads a network from a checkpoint.</summary>
     /// <param name="device">Where its parameters live.</param>
-    /// <param name="path">A safetensors file.</param>
+    /// <param name="path">A checkpoint of any known format and naming.</param>
     /// <param name="name">Its name in the zoo; the one noted in the file when null.</param>
     /// <param name="images">What it is built for.</param>
+    /// <param name="options">What of the file is taken.</param>
     /// <exception cref="InvalidDataException">The file is damaged, names no network or does not fit it.</exception>
-    public static Network Load(Device device, string path, string? name, ImageFormat images)
+    public static Network Load(Device device, string path, string? name, ImageFormat images, LoadOptions? options = null)
     {
+        using var file = CheckpointReader.Open(path);
         if (name is null)
         {
-            using var file = SafetensorsReader.Open(path);
             if (!file.Metadata.TryGetValue(ModelKey, out name))
                 throw new InvalidDataException($"{path} does not say which network it holds; name it");
         }
@@ -68,7 +72,8 @@ public sealed class Network : IDisposable
         var network = Create(device, name, images, seed: 0);
         try
         {
-            ModelFile.Load(path, network.Arena);
+            options ??= new LoadOptions();
+            network.Notes = ModelFile.Load(file, network.Arena, options with { Grid = options.Grid ?? GridOf(network.Model) });
             return network;
         }
         catch
@@ -88,6 +93,9 @@ public sealed class Network : IDisposable
 
     /// <summary>Returns the parameters to the pool.</summary>
     public void Dispose() => Arena.Dispose();
+
+    private static (int Rows, int Columns)? GridOf(VisionModel model) =>
+        model is DeiT ? (model.Features[0].Height, model.Features[0].Width) : null;
 
     private static ImageSpec SpecOf(ImageFormat images) => new(images.Channels, images.Height, images.Width, images.ClassNames.Count);
 }
