@@ -91,8 +91,8 @@ internal static class VerifyCommand
         var output = console.Profile.Out.Writer;
         foreach (var result in results)
         {
-            if (result.CounterExample is { } example)
-                output.WriteLine($"{result.Name}, not elsewhere: {example}");
+            string elsewhere = result.CounterExample is { } example ? $"; not at {example}" : "";
+            output.WriteLine($"{result.Name}: {result.Statement}{elsewhere}");
             if (result.FoundInside is { } found)
                 output.WriteLine($"{result.Name} FAILS at {found}");
         }

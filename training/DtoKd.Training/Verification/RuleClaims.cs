@@ -21,14 +21,17 @@ internal static class RuleClaims
     [
         new("first order", "after θ − ηg* each log L_i is lower by η⟨g*, g_i⟩ ≥ η‖g*‖², up to the curvature",
             "the toy of two objectives, η‖g*‖ = 1e-6, away from its kinks", 1e-3, FirstOrder),
+        new("exact = MGDA on log L", "π is MGDA's of gradients divided by their losses, and no mixture that a search finds is shorter",
+            "K = 2, 3, 4", 1e-6, ExactIsMgda),
         new("exact: L → kL", "g* is the same when each loss is multiplied by a constant of its own", "K = 2, 3, 4", 1e-6, ExactScale),
         new("exact: order", "g* does not depend on the order of the objectives", "K = 2, 3, 4", 1e-6, ExactOrder),
         new("exact: border", "g* is continuous where clamping begins: ‖g* − g_short‖ ≤ ε m²/‖g1 − g2‖ at c = (1 ∓ ε) m²",
             "c near min(a, b)", 1e-9, ExactBorder),
         new("exact: vanished", "an objective with ‖g_k‖ ≤ 1e-6 max ‖g_i‖ is left out: g* is the other gradient, not 0",
             "K = 2 (a departure from eq. 9)", 1e-12, Vanished),
+        // FAMO's authors add 1e-8 to every loss, of which small ones feel a little.
         new("FAMO: L → kL", "π of FAMO's reading is the same when each loss is multiplied by a constant of its own",
-            "50 steps, K = 2, 3", 1e-6, FamoScale, 10),
+            "50 steps, K = 2, 3", 1e-4, FamoScale, 10),
         new("amortised: not L → kL", "π of the logits reading moves by more than 0.02 when both losses are multiplied by 10",
             "L = (0.8, 12) and nearby, 100 steps", 0, AmortisedScale, 20),
         new("amortised: collapse", "π of the logits reading runs to the loss with the smallest |log L|: its weight is > 0.9",
@@ -93,6 +96,28 @@ internal static class RuleClaims
             worst = Math.Min(worst, (lower - eta * norm * norm) / size);
         }
         return worst;
+    }
+
+    private static double? ExactIsMgda(CaseRandom random)
+    {
+        var (losses, raw) = Draw(ref random, 2 + random.Below(3));
+        double[] mixed = Exact(losses, raw);
+        double[][] log = [.. raw.Zip(losses, (g, loss) => Array.ConvertAll(g, x => x / loss))];
+        // MGDA's authors apply π to the raw gradients; here it is applied to what it was found for.
+        double[] mgda = Combined(Weighed("mgda-loss", losses, raw).Pi, log);
+        double size = Largest(losses, raw), worst = -Distance(mixed, mgda) / size;
+        if (losses.Length > 2)
+            return worst;
+        // Golden sections of the parabola ‖t g1 + (1 − t) g2‖², which know nothing of Gram matrices.
+        double low = 0, high = 1, inner = 0.5 * (Math.Sqrt(5) - 1);
+        double Length(double t) => Norm([.. log[0].Zip(log[1], (x, y) => t * x + (1 - t) * y)]);
+        for (int round = 0; round < 60; round++)
+        {
+            double left = high - inner * (high - low), right = low + inner * (high - low);
+            (low, high) = Length(left) <= Length(right) ? (low, right) : (left, high);
+        }
+        double found = Math.Min(Length(0.5 * (low + high)), Math.Min(Length(0), Length(1)));
+        return Math.Min(worst, (found - Norm(mixed)) / size);
     }
 
     private static double? ExactScale(CaseRandom random)
@@ -213,7 +238,10 @@ internal static class RuleClaims
         return (losses, raw);
     }
 
-    private static double[] Exact(double[] losses, double[][] raw)
+    private static double[] Exact(double[] losses, double[][] raw) => Combined(Weighed("exact", losses, raw).Coefficients, raw);
+
+    /// <summary>The weights of a rule's first step.</summary>
+    private static StepWeights Weighed(string name, double[] losses, double[][] raw)
     {
         int n = losses.Length;
         var gram = new double[n * n];
@@ -222,13 +250,16 @@ internal static class RuleClaims
             for (int j = 0; j < n; j++)
                 gram[i * n + j] = Engine.Flat.Dot((ReadOnlySpan<double>)raw[i], raw[j]);
         }
-        var rule = Entry("exact").Create(new BalancerOptions { Objectives = n, Task = n - 1 });
-        var weights = rule.Weigh(new StepSignals(losses, gram));
-        var mixed = new double[raw[0].Length];
-        for (int k = 0; k < n; k++)
+        return Entry(name).Create(new BalancerOptions { Objectives = n, Task = n - 1 }).Weigh(new StepSignals(losses, gram));
+    }
+
+    private static double[] Combined(ReadOnlySpan<double> weights, double[][] g)
+    {
+        var mixed = new double[g[0].Length];
+        for (int k = 0; k < g.Length; k++)
         {
             for (int i = 0; i < mixed.Length; i++)
-                mixed[i] += weights.Coefficients[k] * raw[k][i];
+                mixed[i] += weights[k] * g[k][i];
         }
         return mixed;
     }
