@@ -9,6 +9,8 @@ internal static class Figures
     public static string Percent(double? share) =>
         share is { } value ? string.Create(CultureInfo.InvariantCulture, $"{100 * value:F2} %") : "-";
 
+    public static string Points(double share) => (100 * share).ToString("F2", CultureInfo.InvariantCulture);
+
     public static string Loss(double? loss) => loss is { } value ? value.ToString("F4", CultureInfo.InvariantCulture) : "-";
 
     public static string Losses(NamedValues losses) => string.Join("  ", losses.Select(loss => $"{loss.Key} {Loss(loss.Value)}"));

@@ -36,12 +36,14 @@ internal sealed class JsonDisplay(TextWriter output) : RunDisplay
             runs = RunResult.From(summary.Metrics).Select(result => new
             {
                 result.Run,
+                result.Seeds,
                 result.Top1,
+                result.Top1Deviation,
                 finalLosses = result.FinalLosses.ToDictionary(),
                 result.MillisecondsPerStep,
                 result.ConflictShare,
                 result.ClampedShare,
-                checkpoint = Path.Combine(folder.CheckpointsOf(result.Run), CheckpointFiles.Last),
+                checkpoint = Path.Combine(folder.CheckpointsOf(summary.Seeds > 1 ? RunName.Of(result.Run, summary.Seed) : result.Run), CheckpointFiles.Last),
             }),
             folder = folder.FullPath,
             config = folder.Config,

@@ -23,7 +23,7 @@ internal static class SummaryTable
         {
             table.AddRow([
                 result.Run.EscapeMarkup(),
-                Figures.Percent(result.Top1),
+                Figures.Percent(result.Top1) + (result.Top1Deviation is { } deviation ? $" ± {Figures.Points(deviation)}" : ""),
                 .. objectives.Select(name => Figures.Loss(result.FinalLosses.Find(name))),
                 Figures.Milliseconds(result.MillisecondsPerStep),
                 Figures.Percent(result.ConflictShare),
@@ -32,6 +32,8 @@ internal static class SummaryTable
 
         console.Write(table);
         var output = console.Profile.Out.Writer;
+        if (summary.Seeds > 1)
+            output.WriteLine($"means over {summary.Seeds} seeds; top-1 with its standard deviation");
         if (summary.TeacherTop1 is { } top1)
             output.WriteLine($"teacher {summary.Teacher}: top-1 {Figures.Percent(top1)}");
         output.WriteLine($"report       {Paths.Shown(folder.Report)}");

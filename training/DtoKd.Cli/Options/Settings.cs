@@ -51,6 +51,10 @@ internal static class Settings
             settings => settings.ClipNorm,
             (settings, value) => settings with { ClipNorm = double.IsPositiveInfinity(value) ? null : value }),
         Setting.Of(
+            Parsing.Whole<int>("--accumulate", "parts a batch is computed in, one after the other, to save memory"),
+            settings => settings.Accumulate,
+            (settings, value) => settings with { Accumulate = value }),
+        Setting.Of(
             Parsing.Real("--smoothing", "share of a label given to all classes evenly"),
             settings => settings.LabelSmoothing,
             (settings, value) => settings with { LabelSmoothing = value }),
@@ -88,6 +92,14 @@ internal static class Settings
                 "--method", "NAME,...", $"how the objectives are weighed, of those below; one student for each; or {AllMethods}"),
             settings => settings.Methods,
             (settings, value) => settings with { Methods = Methods(value) }),
+        Setting.Of(
+            Parsing.Whole<int>("--seeds", "students for each method, with this many seeds from --seed on; one teacher for all"),
+            settings => settings.Seeds,
+            (settings, value) => settings with { Seeds = value }),
+        Setting.Of(
+            Parsing.Bound("--clip-each", "largest norm of each objective's gradient, before mixing; a backward pass for each"),
+            settings => settings.ClipEach,
+            (settings, value) => settings with { ClipEach = double.IsPositiveInfinity(value) ? null : value }),
         Setting.Of(
             Parsing.Whole<int>("--teacher-epochs", "passes over the training images for the teacher"),
             settings => settings.TeacherEpochs,

@@ -56,9 +56,20 @@ public sealed class BatchLoader
     /// <param name="labels">Takes the labels, [B]; may be longer.</param>
     /// <returns>B.</returns>
     /// <exception cref="ArgumentException">A span is too short.</exception>
-    public int Load(BatchPosition position, Span<float> images, Span<long> labels)
+    public int Load(BatchPosition position, Span<float> images, Span<long> labels) =>
+        Load(position, 0, SizeOf(position), images, labels);
+
+    /// <summary>Puts a part of a batch together.</summary>
+    /// <param name="position">Which batch.</param>
+    /// <param name="first">The first image of the part.</param>
+    /// <param name="count">B, how many images.</param>
+    /// <param name="images">Takes the normalised images, [B, C, H, W]; may be longer.</param>
+    /// <param name="labels">Takes the labels, [B]; may be longer.</param>
+    /// <returns>B.</returns>
+    /// <exception cref="ArgumentException">A span is too short, or the batch has no such part.</exception>
+    public int Load(BatchPosition position, int first, int count, Span<float> images, Span<long> labels)
     {
-        var indices = Plan.Indices(position);
+        var indices = Plan.Indices(position).Slice(first, count);
         int imageSize = _data.Format.ImageSize;
         if (images.Length < (long)indices.Length * imageSize || labels.Length < indices.Length)
         {

@@ -25,6 +25,9 @@ public static partial class HtmlReport
 
     private static void WritePage(TextWriter page, RunSummary summary)
     {
+        var results = RunResult.From(summary.Metrics);
+        // Curves of all seeds on one another could not be read.
+        summary = summary with { Metrics = RunResult.FirstSeeds(summary.Metrics) };
         var runs = RunResult.RunsOf(summary.Metrics);
         var sections = Sections(summary);
         // The policy makes "asks the network for nothing" the browser's business too.
@@ -47,13 +50,13 @@ public static partial class HtmlReport
             {Fact("Data set", summary.DataSet)}
             {Fact("Teacher", summary.Teacher)}
             {Fact("Student", summary.Student)}
-            {Fact("Seed", summary.Seed.ToString(_culture))}
+            {Fact("Seed", summary.Seeds > 1 ? $"{summary.Seed} … {summary.Seed + (ulong)summary.Seeds - 1}" : $"{summary.Seed}")}
             {Fact("Date", summary.Date.UtcDateTime.ToString("yyyy-MM-dd HH:mm 'UTC'", _culture))}
             {Fact("Version", summary.Version)}
             </dl>
             </header>
             """);
-        WriteTable(page, summary, runs);
+        WriteTable(page, summary, results);
         if (sections.Count == 0)
             page.WriteLine("""<p class="note">There are no curves: no step was logged.</p>""");
         else
@@ -66,9 +69,8 @@ public static partial class HtmlReport
         page.WriteLine("</body>\n</html>");
     }
 
-    private static void WriteTable(TextWriter page, RunSummary summary, IReadOnlyList<string> runs)
+    private static void WriteTable(TextWriter page, RunSummary summary, IReadOnlyList<RunResult> results)
     {
-        var results = RunResult.From(summary.Metrics);
         string[] objectives = [.. results.SelectMany(result => result.FinalLosses).Select(pair => pair.Key).Distinct()];
         double? best = results.Max(result => result.Top1);
 
@@ -83,7 +85,7 @@ public static partial class HtmlReport
         foreach (var (index, result) in results.Index())
         {
             string mark = results.Count > 1 && result.Top1 is not null && result.Top1 == best ? " class=\"best\"" : "";
-            page.Write($"<tr><th scope=\"row\">{Swatch(index)}{Html(result.Run)}</th><td{mark}>{Percent(result.Top1)}</td>");
+            page.Write($"<tr><th scope=\"row\">{Swatch(index)}{Html(result.Run)}</th><td{mark}>{Percent(result.Top1)}{Deviation(result)}</td>");
             foreach (string objective in objectives)
                 page.Write($"<td>{Number(result.FinalLosses.Find(objective))}</td>");
             page.WriteLine($"<td>{Number(result.MillisecondsPerStep, "0.0")}</td><td>{Percent(result.ConflictShare)}</td>" +
@@ -98,8 +100,11 @@ public static partial class HtmlReport
             </tbody></table></div>
             <p class="note">Top-1 on held-out images, last evaluation. Losses: means over the last epoch. ms per step: median.
             Conflict: share of steps where a distillation gradient points against the task’s (cosine &lt; 0). Clamped: share of
-            steps where one gradient dominates so far that a weight sits on its border. –: not measured.</p></section>
+            steps where one gradient dominates so far that a weight sits on its border. –: not measured.
             """);
+        if (summary.Seeds > 1)
+            page.WriteLine("All are means over the seeds, with the standard deviation of top-1; the curves are of the first seed.");
+        page.WriteLine("</p></section>");
     }
 
     /// <summary>The colours of the runs; each is a button that hides its run in all charts.</summary>
@@ -134,6 +139,9 @@ public static partial class HtmlReport
     }
 
     private static string Fact(string name, string value) => $"<div><dt>{Html(name)}</dt><dd>{Html(value)}</dd></div>";
+
+    private static string Deviation(RunResult result) =>
+        result.Top1Deviation is { } deviation ? $" ± {Number(deviation * 100, "0.0")}" : "";
 
     private static string Percent(double? share) => Number(share * 100, "0.0", " %");
 

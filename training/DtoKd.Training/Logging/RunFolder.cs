@@ -78,13 +78,13 @@ public sealed class RunFolder
         return Directory.CreateDirectory(Path.Combine(Checkpoints, name)).FullName;
     }
 
-    /// <summary>A name that every file system takes: letters, digits, dots, underscores and single hyphens.</summary>
+    /// <summary>A name that every file system takes: letters, digits, dots, underscores, plus signs and single hyphens.</summary>
     internal static string FileName(string name)
     {
         var result = new StringBuilder();
         foreach (char c in name)
         {
-            if (char.IsAsciiLetterOrDigit(c) || c is '.' or '_')
+            if (char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '+')
                 result.Append(c);
             else if (result.Length > 0 && result[^1] != '-')
                 result.Append('-');

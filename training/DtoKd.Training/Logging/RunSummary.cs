@@ -15,8 +15,11 @@ public sealed record RunSummary
     /// <summary>The student network, the same in all runs.</summary>
     public required string Student { get; init; }
 
-    /// <summary>The seed of all runs.</summary>
+    /// <summary>The seed of all runs, or the first one.</summary>
     public required ulong Seed { get; init; }
+
+    /// <summary>With how many seeds each method ran.</summary>
+    public int Seeds { get; init; } = 1;
 
     /// <summary>When the runs were started.</summary>
     public required DateTimeOffset Date { get; init; }

@@ -8,7 +8,7 @@ using DtoKd.Training.Optim;
 namespace DtoKd.Training.Loop;
 
 /// <summary>
-/// One teacher, trained or loaded, and the same student once for each method, with the same seed and budget; everything is
+/// One teacher, trained or loaded, and the same student for each method once with each seed, with the same budget; everything is
 /// written to one folder. Without a teacher it is plain training.
 /// </summary>
 public sealed class Experiment
@@ -55,7 +55,7 @@ public sealed class Experiment
             Models.Zoo.Find(teacher);
         if (settings.Methods.Count == 0)
             throw new ArgumentException("no method is named");
-        var names = settings.Methods.Select(method => NewBalancer(settings, method, objectives: 3, task: 1).Name).ToHashSet();
+        var names = settings.Methods.Select(method => NewBalancer(settings, method, objectives: 3, task: 1, settings.Seed).Name).ToHashSet();
         if (names.Count < settings.Methods.Count)
             throw new ArgumentException($"a method is named twice: {string.Join(", ", settings.Methods)}");
         if (settings.Alpha is not null && !settings.Methods.Contains("fixed"))
@@ -77,8 +77,13 @@ public sealed class Experiment
         var date = DateTimeOffset.UtcNow;
         var loop = new RunLoop(_device, folder, new MetricsLogs(folder), _observer);
         using var teacher = _settings.Methods.Any(Distils) ? ReadyTeacher(loop, cancellation) : null;
-        foreach (string method in _settings.Methods)
-            TrainStudent(loop, method, teacher, cancellation);
+        // Seed by seed: what is stopped early has every method with the seeds it came to.
+        for (int i = 0; i < _settings.Seeds; i++)
+        {
+            foreach (string method in _settings.Methods)
+                TrainStudent(loop, method, _settings.Seed + (ulong)i, teacher, cancellation);
+        }
+
         var summary = Summary(MetricsFile.Read(folder.Metrics), teacher, date);
         HtmlReport.Write(folder.Report, summary);
         return summary;
@@ -88,7 +93,7 @@ public sealed class Experiment
 
     private static bool IsFile(string teacher) => File.Exists(teacher) || teacher.EndsWith(".safetensors", StringComparison.Ordinal);
 
-    private static Balancer NewBalancer(ExperimentSettings settings, string method, int objectives, int task) =>
+    private static Balancer NewBalancer(ExperimentSettings settings, string method, int objectives, int task, ulong seed) =>
         BalancerRegistry.Create(
             method,
             new BalancerOptions
@@ -96,7 +101,7 @@ public sealed class Experiment
                 Objectives = objectives,
                 Task = task,
                 Alpha = objectives > 1 ? settings.Alpha : null,
-                Seed = settings.Seed,
+                Seed = seed,
             });
 
     /// <summary>Whether the networks fit the images, and the teacher's checkpoint its network.</summary>
@@ -130,7 +135,8 @@ public sealed class Experiment
                     TeacherRun,
                     teacher,
                     new ClassificationTask(teacher.Model, _settings.LabelSmoothing),
-                    NewBalancer(_settings, "none", objectives: 1, task: 0),
+                    NewBalancer(_settings, "none", objectives: 1, task: 0, _settings.Seed),
+                    _settings.Seed,
                     _settings.TeacherEpochs,
                     _settings.TeacherLearningRate,
                     cancellation);
@@ -146,10 +152,10 @@ public sealed class Experiment
         return teacher;
     }
 
-    private void TrainStudent(RunLoop loop, string method, Network? teacher, CancellationToken cancellation)
+    private void TrainStudent(RunLoop loop, string method, ulong seed, Network? teacher, CancellationToken cancellation)
     {
         FeatureProjectors? projectors = null;
-        using var student = Network.Create(_device, _settings.Student, _data.Train.Format, _settings.Seed, (model, beside) =>
+        using var student = Network.Create(_device, _settings.Student, _data.Train.Format, seed, (model, beside) =>
         {
             if (Distils(method))
             {
@@ -161,11 +167,13 @@ public sealed class Experiment
             ? new ClassificationTask(student.Model, _settings.LabelSmoothing)
             : new DistillationTask(
                 student.Model, new Teacher(teacher!.Model), projectors, _settings.Temperature, _settings.LabelSmoothing);
-        var balancer = NewBalancer(_settings, method, task.Objectives.Count, task.Task);
+        var balancer = NewBalancer(_settings, method, task.Objectives.Count, task.Task, seed);
         // The balancer's name says which reading ran. Without a teacher no methods are compared: the run goes by the name of
         // what is trained.
         string run = _settings.Teacher is null ? _settings.Student : balancer.Name;
-        Train(loop, run, student, task, balancer, _settings.Epochs, _settings.LearningRate, cancellation);
+        if (_settings.Seeds > 1)
+            run = RunName.Of(run, seed);
+        Train(loop, run, student, task, balancer, seed, _settings.Epochs, _settings.LearningRate, cancellation);
     }
 
     private void Train(
@@ -174,12 +182,13 @@ public sealed class Experiment
         Network network,
         TrainingTask task,
         Balancer balancer,
+        ulong seed,
         int epochs,
         double learningRate,
         CancellationToken cancellation)
     {
         // A last batch of a few images would give batch norm poor statistics and the step a noisy gradient: it is left out.
-        var plan = new BatchPlan(_data.Train.Count, _settings.BatchSize, _settings.Seed, dropLast: true);
+        var plan = new BatchPlan(_data.Train.Count, _settings.BatchSize, seed, dropLast: true);
         long warmup = (long)(_settings.WarmupEpochs * plan.BatchesPerEpoch);
         using Optimiser optimiser = _settings.Optimiser == "sgd"
             ? new Sgd(network.Arena, momentum: 0.9, _settings.WeightDecay)
@@ -194,8 +203,10 @@ public sealed class Experiment
             new BatchLoader(_data.Train, plan, new Augmentation(_settings.Shift, _settings.Flip)),
             new TrainerOptions
             {
-                Seed = _settings.Seed,
+                Seed = seed,
                 ClipNorm = _settings.ClipNorm,
+                ClipEach = _settings.ClipEach,
+                Accumulate = _settings.Accumulate,
                 DiagnosticsEvery = _settings.DiagnosticsEvery,
                 DetectAnomaly = DetectAnomaly,
             });
@@ -209,6 +220,7 @@ public sealed class Experiment
         Teacher = teacher?.Name ?? "none",
         Student = _settings.Student,
         Seed = _settings.Seed,
+        Seeds = _settings.Seeds,
         Date = date,
         Version = typeof(Experiment).Assembly.GetName().Version?.ToString(3) ?? "",
         TeacherTop1 = teacher is null ? null : TeacherTop1(teacher, metrics),

@@ -50,6 +50,12 @@ public sealed record ExperimentSettings
     /// <summary>The largest norm of the gradient, after mixing; null for no clipping.</summary>
     public double? ClipNorm { get; init; } = 1;
 
+    /// <summary>The largest norm of each objective's gradient, before mixing; null for no clipping.</summary>
+    public double? ClipEach { get; init; }
+
+    /// <summary>In how many parts a batch is computed, to save memory; see <see cref="TrainerOptions.Accumulate"/>.</summary>
+    public int Accumulate { get; init; } = 1;
+
     /// <summary>The share of a label given to all classes evenly.</summary>
     public double LabelSmoothing { get; init; }
 
@@ -76,6 +82,11 @@ public sealed record ExperimentSettings
 
     /// <summary>Decides first values, order of images, augmentation and dropout.</summary>
     public ulong Seed { get; init; }
+
+    /// <summary>
+    /// Students for each method: with the seeds <see cref="Seed"/>, Seed + 1 and so on, all of one teacher, which has the first.
+    /// </summary>
+    public int Seeds { get; init; } = 1;
 
     /// <summary>Settings that suit a data set: what <c>distill</c> and <c>train</c> use where nothing else is said.</summary>
     /// <param name="dataName">The data set's name, without the folder.</param>
@@ -120,6 +131,9 @@ public sealed record ExperimentSettings
         Require(WeightDecay >= 0, "weight-decay", WeightDecay, "0 or more");
         Require(WarmupEpochs >= 0, "warmup-epochs", WarmupEpochs, "0 or more");
         Require(ClipNorm is null or > 0, "clip-grad", ClipNorm ?? 0, "a positive number");
+        Require(ClipEach is null or > 0, "clip-each", ClipEach ?? 0, "a positive number");
+        Require(Accumulate >= 1, "accumulate", Accumulate, "at least 1");
+        Require(Seeds >= 1, "seeds", Seeds, "at least 1");
         Require(LabelSmoothing is >= 0 and < 1, "smoothing", LabelSmoothing, "in 0 .. 1");
         Require(Temperature > 0, "temperature", Temperature, "a positive number");
         Require(FeatureScales >= 1, "feature-scales", FeatureScales, "at least 1");

@@ -16,6 +16,18 @@ public sealed record TrainerOptions
     public double? ClipNorm { get; init; }
 
     /// <summary>
+    /// The largest norm of each objective's gradient before the balancer sees it and mixes; null for no clipping. Costs a
+    /// backward pass for each objective at every step.
+    /// </summary>
+    public double? ClipEach { get; init; }
+
+    /// <summary>
+    /// In how many parts a batch is computed, one after the other: activations take the memory of one part. Losses and
+    /// gradients are those of the whole batch, but batch norm sees the parts by themselves.
+    /// </summary>
+    public int Accumulate { get; init; } = 1;
+
+    /// <summary>
     /// Every so many steps the objectives' gradients are compared even if the balancer does not ask for it, at the price of a
     /// backward pass for each; 0 for never.
     /// </summary>
@@ -37,8 +49,8 @@ public readonly record struct StepReport(
     long Step, BatchPosition Position, int Images, TradeOffDiagnostics TradeOff, double GradientNorm, double LearningRate, TimeSpan Elapsed);
 
 /// <summary>
-/// Runs training steps. The order of one step is written here and nowhere else: forward, losses, backward passes, Gram matrix,
-/// weights, mixing, clipping, optimiser.
+/// Runs training steps. The order of one step is written here and nowhere else: forward, losses, backward passes (part by part),
+/// clipping of each, Gram matrix, weights, mixing, clipping, optimiser.
 /// </summary>
 public sealed class Trainer : IDisposable
 {
@@ -49,6 +61,7 @@ public sealed class Trainer : IDisposable
     private readonly BatchLoader _loader;
     private readonly TrainerOptions _options;
     private readonly GradStore[] _stores;
+    private readonly GradStore? _part;
     private readonly double[] _losses;
     private readonly double[] _gram;
     private IReadOnlyList<FlatRange>? _shared;
@@ -75,12 +88,14 @@ public sealed class Trainer : IDisposable
         int objectives = task.Objectives.Count;
         if (balancer.Objectives != objectives)
             throw new ArgumentException($"balancer {balancer.Name} weighs {balancer.Objectives} objectives, the task has {objectives}");
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.Accumulate, 1, nameof(options));
         (_device, _arena, _task, Balancer, Optimiser) = (device, arena, task, balancer, optimiser);
         (_schedule, _loader, _options) = (schedule, loader, options);
         _losses = new double[objectives];
         _gram = new double[objectives * objectives];
-        bool comparesGradients = balancer.Needs.HasFlag(BalancerNeeds.Gram) || (options.DiagnosticsEvery > 0 && objectives > 1);
+        bool comparesGradients = NeedsEach || (options.DiagnosticsEvery > 0 && objectives > 1);
         _stores = [.. Enumerable.Range(0, comparesGradients ? objectives : 1).Select(_ => new GradStore(arena))];
+        _part = options.Accumulate > 1 ? new GradStore(arena) : null;
     }
 
     /// <summary>Steps done since the beginning of the run.</summary>
@@ -105,15 +120,9 @@ public sealed class Trainer : IDisposable
         double rate = _schedule.RateAt(StepsDone);
         TradeOffDiagnostics tradeOff;
         double squaredNorm;
-        int images;
         try
         {
-            using var step = Engine.Step.Training(_device, _options.Seed, (ulong)StepsDone, _options.DetectAnomaly);
-            var batch = Load(step, position);
-            images = batch.Images.Shape[0];
-            var losses = _task.Losses(batch);
-            Read(losses);
-            squaredNorm = ComparesGradients ? MixGradients(step, losses, out tradeOff) : WeighLosses(step, losses, out tradeOff);
+            squaredNorm = ComparesGradients ? MixGradients(position, out tradeOff) : WeighLosses(position, out tradeOff);
         }
         catch (NonFiniteSignalException failure)
         {
@@ -124,9 +133,13 @@ public sealed class Trainer : IDisposable
             throw new TrainingDivergedException(StepsDone + 1, string.Join(" + ", _task.Objectives), "the gradient");
         Optimiser.Step(_stores[0].Flat, GradientClip.Scale(squaredNorm, _options.ClipNorm), rate);
         if (Balancer.Needs.HasFlag(BalancerNeeds.LossesAfterStep))
-            LookBack(position);
+        {
+            Look(position);
+            Balancer.AfterStep(_losses);
+        }
+
         StepsDone++;
-        return new StepReport(StepsDone, position, images, tradeOff, Math.Sqrt(squaredNorm), rate, clock.Elapsed);
+        return new StepReport(StepsDone, position, _loader.SizeOf(position), tradeOff, Math.Sqrt(squaredNorm), rate, clock.Elapsed);
     }
 
     /// <summary>Returns the gradients to the pool.</summary>
@@ -134,62 +147,136 @@ public sealed class Trainer : IDisposable
     {
         foreach (var store in _stores)
             store.Dispose();
+        _part?.Dispose();
     }
 
+    private bool NeedsEach => Balancer.Needs.HasFlag(BalancerNeeds.Gram) || _options.ClipEach is not null;
+
     private bool ComparesGradients =>
-        Balancer.Needs.HasFlag(BalancerNeeds.Gram)
-        || (_losses.Length > 1 && _options.DiagnosticsEvery > 0 && StepsDone % _options.DiagnosticsEvery == 0);
+        NeedsEach || (_losses.Length > 1 && _options.DiagnosticsEvery > 0 && StepsDone % _options.DiagnosticsEvery == 0);
 
     /// <summary>One backward pass for each objective, then their mixture, left in the first store.</summary>
-    private double MixGradients(Step step, IReadOnlyList<Tensor> losses, out TradeOffDiagnostics tradeOff)
+    private double MixGradients(BatchPosition position, out TradeOffDiagnostics tradeOff)
     {
-        for (int k = 0; k < losses.Count; k++)
-            step.Tape.Backward(losses[k], _stores[k], retain: k + 1 < losses.Count);
+        Array.Clear(_losses);
+        foreach (var part in Parts(position))
+        {
+            using var step = Begin(part);
+            var losses = _task.Losses(Load(step, position, part));
+            Add(losses, part);
+            for (int k = 0; k < losses.Count; k++)
+                Backward(step, Op.Affine(losses[k], part.Share), part, _stores[k], retain: k + 1 < losses.Count);
+        }
+
         // Shared is what at least two objectives reach: elsewhere no two gradients can disagree, and a head or projector
         // would only add to its own objective's norm.
-        _shared ??= _arena.Ranges(parameter => _stores.Count(store => store.Reached(parameter)) >= Math.Min(2, losses.Count));
+        _shared ??= _arena.Ranges(parameter => _stores.Count(store => store.Reached(parameter)) >= Math.Min(2, _losses.Length));
         var gradients = Array.ConvertAll(_stores, store => store.Flat);
         Flat.Gram(gradients, _shared, _gram);
-        var signals = new StepSignals(_losses, _gram);
-        var weights = Balancer.Weigh(signals);
-        tradeOff = TradeOffDiagnostics.Measure(signals, weights, _task.Task);
-        return Flat.Mix(gradients, weights.Coefficients, gradients[0]);
+        var clip = Array.ConvertAll(gradients, g => _options.ClipEach is null ? 1 : GradientClip.Scale(Flat.SquaredNorm(g), _options.ClipEach));
+        for (int i = 0; i < _gram.Length; i++)
+            _gram[i] *= clip[i / clip.Length] * clip[i % clip.Length];
+        var weights = Weigh(_gram, out tradeOff);
+        for (int k = 0; k < clip.Length; k++)
+            clip[k] *= weights.Coefficients[k];
+        return Flat.Mix(gradients, clip, gradients[0]);
     }
 
     /// <summary>One backward pass through the weighted sum of the losses.</summary>
-    private double WeighLosses(Step step, IReadOnlyList<Tensor> losses, out TradeOffDiagnostics tradeOff)
+    private double WeighLosses(BatchPosition position, out TradeOffDiagnostics tradeOff)
     {
-        var signals = new StepSignals(_losses);
-        var weights = Balancer.Weigh(signals);
-        tradeOff = TradeOffDiagnostics.Measure(signals, weights, _task.Task);
-        var total = Op.Affine(losses[0], weights.Coefficients[0]);
-        for (int k = 1; k < losses.Count; k++)
-            total += Op.Affine(losses[k], weights.Coefficients[k]);
-        step.Tape.Backward(total, _stores[0]);
+        tradeOff = null!;
+        StepWeights? weights = null;
+        if (_options.Accumulate > 1)
+        {
+            // The weights follow from the losses of the whole batch: one more forward pass is less than keeping all parts or
+            // a backward pass for each objective.
+            Look(position);
+            weights = Weigh([], out tradeOff);
+        }
+
+        foreach (var part in Parts(position))
+        {
+            using var step = Begin(part);
+            var losses = _task.Losses(Load(step, position, part));
+            if (weights is null)
+            {
+                Array.Clear(_losses);
+                Add(losses, part);
+                weights = Weigh([], out tradeOff);
+            }
+
+            var total = Op.Affine(losses[0], weights.Coefficients[0] * part.Share);
+            for (int k = 1; k < losses.Count; k++)
+                total += Op.Affine(losses[k], weights.Coefficients[k] * part.Share);
+            Backward(step, total, part, _stores[0], retain: false);
+        }
+
         return Flat.SquaredNorm(_stores[0].Flat);
     }
 
-    /// <summary>Shows the balancer what the step made of the losses, on the same batch and with the same random masks.</summary>
-    private void LookBack(BatchPosition position)
+    private StepWeights Weigh(ReadOnlySpan<double> gram, out TradeOffDiagnostics tradeOff)
     {
-        using var step = Engine.Step.Replay(_device, _options.Seed, (ulong)StepsDone);
-        Read(_task.Losses(Load(step, position)));
-        Balancer.AfterStep(_losses);
+        var signals = new StepSignals(_losses, gram);
+        var weights = Balancer.Weigh(signals);
+        tradeOff = TradeOffDiagnostics.Measure(signals, weights, _task.Task);
+        return weights;
     }
 
-    private Batch Load(Step step, BatchPosition position)
+    /// <summary>The first part's gradient takes the place of what is in the store, the others' are added.</summary>
+    private void Backward(Step step, Tensor loss, Part part, GradStore store, bool retain)
     {
-        int size = _loader.SizeOf(position);
+        step.Tape.Backward(loss, part.Index == 0 ? store : _part!, retain);
+        if (part.Index > 0)
+            Flat.Mix([store.Flat, _part!.Flat], [1, 1], store.Flat);
+    }
+
+    /// <summary>Computes the losses of a batch with the random masks of this step, and changes nothing else.</summary>
+    private void Look(BatchPosition position)
+    {
+        Array.Clear(_losses);
+        foreach (var part in Parts(position))
+        {
+            using var step = Engine.Step.Replay(_device, _options.Seed, NumberOf(part));
+            Add(_task.Losses(Load(step, position, part)), part);
+        }
+    }
+
+    private IEnumerable<Part> Parts(BatchPosition position)
+    {
+        int size = _loader.SizeOf(position), parts = Math.Min(size, _options.Accumulate);
+        for (int i = 0; i < parts; i++)
+        {
+            int first = (int)((long)size * i / parts), end = (int)((long)size * (i + 1) / parts);
+            yield return new Part(i, first, end - first, (double)(end - first) / size);
+        }
+    }
+
+    private Step Begin(Part part) => Engine.Step.Training(_device, _options.Seed, NumberOf(part), _options.DetectAnomaly);
+
+    /// <summary>Every part has random numbers of its own.</summary>
+    private ulong NumberOf(Part part) => (ulong)(StepsDone * _options.Accumulate + part.Index);
+
+    private Batch Load(Step step, BatchPosition position, Part part)
+    {
         var format = _loader.Format;
         var batch = new Batch(
-            step.Empty([size, format.Channels, format.Height, format.Width]), step.Empty([size], DType.I64));
-        _loader.Load(position, batch.Images.Span<float>(), batch.Labels.Span<long>());
+            step.Empty([part.Count, format.Channels, format.Height, format.Width]), step.Empty([part.Count], DType.I64));
+        _loader.Load(position, part.First, part.Count, batch.Images.Span<float>(), batch.Labels.Span<long>());
         return batch;
     }
 
-    private void Read(IReadOnlyList<Tensor> losses)
+    /// <summary>Losses are means over images: the batch's are those of its parts by their share of the images.</summary>
+    private void Add(IReadOnlyList<Tensor> losses, Part part)
     {
         for (int k = 0; k < losses.Count; k++)
-            _losses[k] = losses[k].Item();
+            _losses[k] += part.Share * losses[k].Item();
     }
+
+    /// <summary>A part of a batch.</summary>
+    /// <param name="Index">Its number.</param>
+    /// <param name="First">Its first image.</param>
+    /// <param name="Count">Its images.</param>
+    /// <param name="Share">Its share of the batch's images.</param>
+    private readonly record struct Part(int Index, int First, int Count, double Share);
 }
