@@ -124,6 +124,25 @@ public sealed partial class HtmlReportTests : IDisposable
     }
 
     [Fact]
+    public void Runs_of_several_seeds_are_one_row_with_mean_and_deviation_and_one_curve()
+    {
+        EpochRecord Epoch(string run, double top1, double loss) =>
+            new() { Run = run, Epoch = 1, Step = 1, Top1 = top1, TrainLosses = new NamedValues(["task"], [loss]) };
+        var metrics = new Metrics([], [Epoch("mgda-loss+@7", 0.5, 1), Epoch("none@7", 0.75, 4), Epoch("mgda-loss+@8", 0.7, 2)]);
+        metrics = metrics with { Steps = [.. metrics.Epochs.Select(epoch => new StepRecord { Run = epoch.Run, Step = 1, Epoch = 1 })] };
+        var results = RunResult.From(metrics);
+        Assert.Equal(["mgda-loss+", "none"], results.Select(result => result.Run));
+        Assert.Equal(0.6, results[0].Top1!.Value, 1e-12);
+        Assert.Equal(Math.Sqrt(0.02), results[0].Top1Deviation!.Value, 1e-12);
+        Assert.Equal(1.5, results[0].FinalLosses.Values[0]);
+        Assert.Equal((2, 1), (results[0].Seeds, results[1].Seeds));
+        Assert.Null(results[1].Top1Deviation);
+        string page = WithoutPlotly(Write(metrics));
+        Assert.Contains("60.0 % ± 14.1", page);
+        Assert.Equal(2, Regex.Count(page, "\"meta\":"));
+    }
+
+    [Fact]
     public void Results_follow_the_order_of_the_log_and_fall_back_on_the_last_step()
     {
         var results = RunResult.From(new Metrics(Sample(8).Steps, []));
