@@ -10,11 +10,12 @@ public sealed class DataSource
 {
     private static readonly Kind[] Kinds =
     [
-        new("digits", false, _ => Digits.Load()),
-        new("mnist", true, folder => Idx(folder, Mnist)),
-        new("fashion-mnist", true, folder => Idx(folder, FashionMnist)),
+        new("digits", false, (_, _) => Digits.Load()),
+        new("mnist", true, (folder, _) => Idx(folder, Mnist)),
+        new("fashion-mnist", true, (folder, _) => Idx(folder, FashionMnist)),
         new("cifar10", true,
-            folder => new DataSplit(Cifar10Format.ReadTrain(folder, Cifar10), Cifar10Format.ReadTest(folder, Cifar10))),
+            (folder, _) => new DataSplit(Cifar10Format.ReadTrain(folder, Cifar10), Cifar10Format.ReadTest(folder, Cifar10))),
+        new("imagefolder", true, ImageFolder.Read),
     ];
 
     private readonly Kind _kind;
@@ -63,12 +64,13 @@ public sealed class DataSource
     }
 
     /// <summary>Reads the images.</summary>
+    /// <param name="folders">How photographs in folders are prepared; the others have one size.</param>
     /// <returns>The training and the test part.</returns>
     /// <exception cref="InvalidDataException">A folder or file is missing or damaged; the message names it.</exception>
-    public DataSplit Load() => _kind.Load(_folder);
+    public DataSplit Load(ImageFolderOptions? folders = null) => _kind.Load(_folder, folders ?? new ImageFolderOptions());
 
     private static DataSplit Idx(string folder, ImageFormat format) =>
         new(IdxFormat.Read(folder, "train", format), IdxFormat.Read(folder, "t10k", format));
 
-    private sealed record Kind(string Name, bool NeedsFolder, Func<string, DataSplit> Load);
+    private sealed record Kind(string Name, bool NeedsFolder, Func<string, ImageFolderOptions, DataSplit> Load);
 }

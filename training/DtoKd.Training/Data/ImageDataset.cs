@@ -23,12 +23,13 @@ public sealed record ImageFormat(
     public int ImageSize => Channels * Height * Width;
 }
 
-/// <summary>Labelled images of one size, held as bytes [N, C, H, W].</summary>
+/// <summary>Labelled images of one size, as bytes [C, H, W] each: held in memory, or read when they are asked for.</summary>
 public sealed class ImageDataset
 {
     private const int ByteValues = 256;
 
-    private readonly byte[] _pixels;
+    private readonly byte[]? _pixels;
+    private readonly Func<int, byte[]>? _read;
     private readonly int[] _labels;
     private readonly float[] _normalised;
 
@@ -38,14 +39,28 @@ public sealed class ImageDataset
     /// <param name="labels">[N], each the index of a class.</param>
     /// <exception cref="ArgumentException">The lengths do not agree, or a label is not a class.</exception>
     public ImageDataset(ImageFormat format, byte[] pixels, int[] labels)
+        : this(format, labels)
     {
-        if (format.Mean.Count != format.Channels || format.Std.Count != format.Channels)
-            throw new ArgumentException($"{format.Channels} channels need as many means and standard deviations", nameof(format));
         if (pixels.LongLength != (long)labels.Length * format.ImageSize)
         {
             throw new ArgumentException($"{labels.Length} images of {format.ImageSize} values need "
                 + $"{(long)labels.Length * format.ImageSize} bytes, but {pixels.Length} are given", nameof(pixels));
         }
+        _pixels = pixels;
+    }
+
+    /// <summary>Makes a data set whose images are read each time they are asked for.</summary>
+    /// <param name="format">Size, classes and normalisation.</param>
+    /// <param name="read">Gives the values of an image, [C, H, W].</param>
+    /// <param name="labels">[N], each the index of a class.</param>
+    /// <exception cref="ArgumentException">A label is not a class.</exception>
+    public ImageDataset(ImageFormat format, Func<int, byte[]> read, int[] labels)
+        : this(format, labels) => _read = read;
+
+    private ImageDataset(ImageFormat format, int[] labels)
+    {
+        if (format.Mean.Count != format.Channels || format.Std.Count != format.Channels)
+            throw new ArgumentException($"{format.Channels} channels need as many means and standard deviations", nameof(format));
         int bad = Array.FindIndex(labels, label => (uint)label >= (uint)format.ClassNames.Count);
         if (bad >= 0)
         {
@@ -54,7 +69,6 @@ public sealed class ImageDataset
         }
 
         Format = format;
-        _pixels = pixels;
         _labels = labels;
         // A byte has few values, so normalising is a look-up.
         _normalised = new float[format.Channels * ByteValues];
@@ -76,7 +90,9 @@ public sealed class ImageDataset
 
     /// <summary>The stored values of one image, [C, H, W].</summary>
     /// <param name="index">Which image.</param>
-    public ReadOnlySpan<byte> Pixels(int index) => _pixels.AsSpan(index * Format.ImageSize, Format.ImageSize);
+    /// <exception cref="InvalidDataException">The image had to be read and is damaged.</exception>
+    public ReadOnlySpan<byte> Pixels(int index) =>
+        _read is null ? _pixels.AsSpan(index * Format.ImageSize, Format.ImageSize) : _read(index);
 
     /// <summary>For each stored value of a channel, (value / MaxValue - mean) / std: 256 numbers.</summary>
     /// <param name="channel">Which channel.</param>
@@ -87,13 +103,18 @@ public sealed class ImageDataset
     /// <returns>A data set of the same format.</returns>
     public ImageDataset Subset(ReadOnlySpan<int> indices)
     {
-        var pixels = new byte[indices.Length * Format.ImageSize];
         var labels = new int[indices.Length];
         for (int i = 0; i < indices.Length; i++)
-        {
-            Pixels(indices[i]).CopyTo(pixels.AsSpan(i * Format.ImageSize));
             labels[i] = _labels[indices[i]];
+        if (_read is { } read)
+        {
+            int[] chosen = indices.ToArray();
+            return new ImageDataset(Format, index => read(chosen[index]), labels);
         }
+
+        var pixels = new byte[indices.Length * Format.ImageSize];
+        for (int i = 0; i < indices.Length; i++)
+            Pixels(indices[i]).CopyTo(pixels.AsSpan(i * Format.ImageSize));
         return new ImageDataset(Format, pixels, labels);
     }
 }

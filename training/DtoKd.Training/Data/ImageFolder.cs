@@ -1,0 +1,127 @@
+using System.Text.Json;
+using StbImageSharp;
+
+namespace DtoKd.Training.Data;
+
+/// <summary>How photographs in folders become images of one size, and where their classes come from.</summary>
+/// <param name="Size">Height and width of the images in pixels.</param>
+/// <param name="CropFraction">The share of the shorter side that stays when the middle is cut out, in (0, 1].</param>
+/// <param name="Labels">
+/// A JSON file that gives each image's ImageNet-1k class: <c>{"images": [{"file": ..., "imagenet1k_index": ...}]}</c>, files
+/// relative to it. Null: the classes are the sub-folders.
+/// </param>
+public sealed record ImageFolderOptions(int Size = 224, double CropFraction = 0.875, string? Labels = null)
+{
+    /// <summary>The file's usual name.</summary>
+    public const string LabelsName = "labels.json";
+}
+
+/// <summary>
+/// Photographs (JPEG, PNG) in one sub-folder per class, sorted by ordinal name; below <c>train</c> and <c>val</c> or <c>test</c> if
+/// the folder has these. Each is decoded when it is asked for, so that memory does not grow with their number.
+/// </summary>
+internal static class ImageFolder
+{
+    private const int ImageNetClasses = 1000;
+
+    private static readonly string[] _extensions = [".jpg", ".jpeg", ".png"];
+
+    /// <summary>Lists the images; a folder without parts is both the training and the test part.</summary>
+    /// <exception cref="InvalidDataException">No folder, no image, or labels that do not fit.</exception>
+    public static DataSplit Read(string folder, ImageFolderOptions options)
+    {
+        if (!Directory.Exists(folder))
+            throw new InvalidDataException($"{folder}: there is no such folder");
+        if (options.Size < 1 || !(options.CropFraction is > 0 and <= 1))
+            throw new ArgumentException($"images of {options.Size} pixels, {options.CropFraction} of the shorter side: "
+                + "expected at least 1 pixel and a share in (0, 1]");
+        string? train = Part(folder, "train"), test = Part(folder, "val") ?? Part(folder, "test");
+        string first = train ?? test ?? folder, second = test ?? train ?? folder;
+        var names = options.Labels is null
+            ? Classes(first)
+            : [.. Enumerable.Range(0, ImageNetClasses).Select(index => $"{index}")];
+        var format = new ImageFormat(
+            "imagefolder", names, 3, options.Size, options.Size, byte.MaxValue, [0.485f, 0.456f, 0.406f], [0.229f, 0.224f, 0.225f]);
+        var data = List(first, format, options);
+        return new DataSplit(data, second == first ? data : List(second, format, options));
+    }
+
+    private static string? Part(string folder, string name) =>
+        Directory.Exists(Path.Combine(folder, name)) ? Path.Combine(folder, name) : null;
+
+    private static string[] Classes(string folder)
+    {
+        string[] names = [.. Directory.GetDirectories(folder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+        return names.Length > 0
+            ? names
+            : throw new InvalidDataException($"{folder}: there are no sub-folders; expected one for each class, with its images");
+    }
+
+    private static ImageDataset List(string folder, ImageFormat format, ImageFolderOptions options)
+    {
+        var known = options.Labels is null ? null : ReadLabels(options.Labels);
+        var files = new List<string>();
+        var labels = new List<int>();
+        foreach (string name in Classes(folder))
+        {
+            int index = format.ClassNames.ToList().IndexOf(name);
+            if (known is null && index < 0)
+                throw new InvalidDataException($"{Path.Combine(folder, name)}: there is no class of that name in the training part");
+            foreach (string file in Images(Path.Combine(folder, name)))
+            {
+                if (known is not null && !known.TryGetValue(Path.GetFullPath(file), out index))
+                    throw new InvalidDataException($"{options.Labels}: there is no entry for {file}");
+                files.Add(file);
+                labels.Add(index);
+            }
+        }
+        if (files.Count == 0)
+            throw new InvalidDataException($"{folder}: there are no images ({string.Join(", ", _extensions)}) in its sub-folders");
+        return new ImageDataset(format, index => Decode(files[index], options), [.. labels]);
+    }
+
+    private static IEnumerable<string> Images(string folder) => Directory
+        .GetFiles(folder)
+        .Where(file => _extensions.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase))
+        .Order(StringComparer.Ordinal);
+
+    private static byte[] Decode(string file, ImageFolderOptions options)
+    {
+        ImageResult image;
+        try
+        {
+            // Grey and 16-bit images become three bytes; transparency is dropped.
+            image = ImageResult.FromMemory(File.ReadAllBytes(file), ColorComponents.RedGreenBlue);
+        }
+        catch (Exception e) when (e is not (IOException or UnauthorizedAccessException or OutOfMemoryException))
+        {
+            throw new InvalidDataException($"{file}: not a JPEG or PNG image that can be decoded ({e.Message})", e);
+        }
+        int shorter = (int)(options.Size / options.CropFraction);
+        return ImageResize.ShorterSideThenCrop(image.Data, image.Height, image.Width, shorter, options.Size);
+    }
+
+    private static Dictionary<string, int> ReadLabels(string path)
+    {
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
+        try
+        {
+            using var json = JsonDocument.Parse(File.ReadAllBytes(path));
+            var labels = new Dictionary<string, int>();
+            foreach (var image in json.RootElement.GetProperty("images").EnumerateArray())
+            {
+                int index = image.GetProperty("imagenet1k_index").GetInt32();
+                if (index is < 0 or >= ImageNetClasses)
+                    throw new InvalidDataException($"{path}: imagenet1k_index {index} is not in 0..{ImageNetClasses - 1}");
+                labels[Path.GetFullPath(Path.Combine(folder, image.GetProperty("file").GetString()!))] = index;
+            }
+            return labels;
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException
+            or ArgumentException)
+        {
+            throw new InvalidDataException(
+                $"{path}: expected {{\"images\": [{{\"file\": ..., \"imagenet1k_index\": ...}}]}} ({e.Message})", e);
+        }
+    }
+}
