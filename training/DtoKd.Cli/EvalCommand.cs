@@ -11,6 +11,7 @@ namespace DtoKd.Cli;
 internal static class EvalCommand
 {
     private const int DefaultBatch = 256;
+    private const int ClassesForTop5 = 10;
 
     public static Command Create(Host host)
     {
@@ -21,9 +22,11 @@ internal static class EvalCommand
         data.Required = true;
         var batchSize = Parsing.Whole<int>("--batch-size", "images at a time");
         batchSize.DefaultValueFactory = _ => DefaultBatch;
+        var folders = new ImageFolderSettings();
         var json = DisplayOptions.Json();
         var device = new DeviceOptions();
-        var command = new Command("eval", "Measures the top-1 accuracy of a checkpoint.") { checkpoint, model, data, batchSize };
+        var command = new Command("eval", "Measures the accuracy of a checkpoint.") { checkpoint, model, data, batchSize };
+        folders.AddTo(command);
         device.AddTo(command);
         command.Options.Add(json);
         command.SetAction(parsed =>
@@ -32,7 +35,8 @@ internal static class EvalCommand
             if (images < 1)
                 throw new UsageException($"--batch-size is {images}; it has to be at least 1");
             using var cpu = device.Open(parsed);
-            var test = DataSource.Parse(parsed.GetValue(data)!).Load().Test;
+            string source = parsed.GetValue(data)!;
+            var test = DataSource.Parse(source).Load(folders.Read(parsed, source, parsed.GetValue(model))).Test;
             using var network = Network.Load(cpu, parsed.GetValue(checkpoint)!, parsed.GetValue(model), test.Format);
             if (!parsed.GetValue(json))
             {
@@ -40,11 +44,14 @@ internal static class EvalCommand
                     host.Output.WriteLine(note);
             }
 
-            double top1 = Evaluation.Top1(cpu, network.Model, test, images, host.Stop.Token);
+            var (top1, top5) = Evaluation.Measure(cpu, network.Model, test, images, host.Stop.Token);
+            // Among few classes the first five say little.
+            double? five = test.Format.ClassNames.Count >= ClassesForTop5 ? top5 : null;
+            string further = five is { } share ? $", top-5 {Figures.Percent(share)}" : "";
             host.Output.WriteLine(
                 parsed.GetValue(json)
-                    ? JsonSerializer.Serialize(new { model = network.Name, data = test.Format.Name, images = test.Count, top1 })
-                    : $"{network.Name} on {test.Format.Name}: top-1 {Figures.Percent(top1)} of {test.Count} images");
+                    ? JsonSerializer.Serialize(new { model = network.Name, data = test.Format.Name, images = test.Count, top1, top5 = five })
+                    : $"{network.Name} on {test.Format.Name}: top-1 {Figures.Percent(top1)}{further} of {test.Count} images");
             return ExitCode.Done;
         });
         HelpSections.Add(command, ExperimentVerb.NetworksHelp);

@@ -13,7 +13,7 @@ public class DataSourceTests
     [InlineData("cifar10:")]
     [InlineData("imagenet:somewhere")]
     public void Unknown_sources_are_answered_with_the_known_ones(string text) =>
-        IdxFormatTests.AssertSays($"unknown data '{text}'; known are digits, mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER",
+        IdxFormatTests.AssertSays($"unknown data '{text}'; known are digits, mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, imagefolder:FOLDER",
             () => DataSource.Parse(text));
 
     [Fact]
