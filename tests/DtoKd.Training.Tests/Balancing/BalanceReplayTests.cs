@@ -1,4 +1,5 @@
 using DtoKd.Training.Balancing;
+using DtoKd.Training.Verification;
 
 namespace DtoKd.Training.Tests.Balancing;
 
@@ -17,7 +18,7 @@ public class BalanceReplayTests
         ["dto_amortised_literal"] = () => new DtoAmortised(2, AmortisedReading.Literal, new(TradeOffRule.Sgd, WeightDecay: 0)),
         ["dto_amortised_logits"] = () => new DtoAmortised(2, AmortisedReading.Logits, new(TradeOffRule.Sgd, WeightDecay: 0)),
         ["dto_amortised_adam"] = () => new DtoAmortised(2, AmortisedReading.Logits, new(TradeOffRule.Adam)),
-        ["famo"] = () => new Famo(2, new(TradeOffRule.Adam, WeightDecay: 1e-5), Toy.Minima),
+        ["famo"] = () => new Famo(2, new(TradeOffRule.Adam, WeightDecay: 1e-5), ToyProblem.Minima.ToArray()),
         ["famo_g.01"] = () => new DtoAmortised(2, AmortisedReading.Famo, new(TradeOffRule.Adam)),
         ["fixed_half"] = () => new FixedWeights([0.5, 0.5]),
         ["ls"] = () => new FixedWeights([0.5, 0.5]),
@@ -65,7 +66,7 @@ public class BalanceReplayTests
             // In two of the trajectories a difference grows 1e12-fold; there 200 steps of rounding are more than one of 1e-14.
             double rounding = grown > 1e12 ? 20 * digits : digits;
             double tolerance = Math.Max(Math.Max(1e-10, rounding), grown * rounding);
-            var (f, g) = Toy.At(x[0], x[1]);
+            var (f, g) = At(x[0], x[1]);
             var weights = rule.Weigh(new StepSignals(Losses(f), g.Gram()));
             double[] mixed = g.Mix(weights.Coefficients);
             // PCGrad has no weights to compare.
@@ -87,10 +88,10 @@ public class BalanceReplayTests
                 x[i] -= rate * m[i] / (Math.Sqrt(v[i] / (1 - Math.Pow(0.999, step + 1))) + 1e-8);
             }
 
-            rule.AfterStep(Losses(Toy.At(x[0], x[1]).Losses));
+            rule.AfterStep(Losses(At(x[0], x[1]).Losses));
         }
 
-        double[] Losses(double[] f) => positive ? [f[0] - Toy.Minima[0] + Shift, f[1] - Toy.Minima[1] + Shift] : f;
+        double[] Losses(double[] f) => positive ? [f[0] - ToyProblem.Minima[0] + Shift, f[1] - ToyProblem.Minima[1] + Shift] : f;
     }
 
     [Theory]
@@ -131,5 +132,13 @@ public class BalanceReplayTests
             Assert.Equal(row[2], weights.Pi[0], 1e-10);
             Assert.Equal(row[7], TradeOffDiagnostics.Measure(signals, weights, 1).MixedNorm, 1e-8 * row[7]);
         }
+    }
+
+    private static (double[] Losses, Gradients Gradients) At(double x1, double x2)
+    {
+        double[] f = new double[2], jacobian = new double[4];
+        ToyProblem.Values(x1, x2, f);
+        ToyProblem.Jacobian(x1, x2, jacobian);
+        return (f, new Gradients(jacobian[..2], jacobian[2..]));
     }
 }
