@@ -97,8 +97,8 @@ public sealed class RunTests(RunTests.SmallRun run) : IClassFixture<RunTests.Sma
         Assert.Equal((0, ""), (result.ExitCode, result.Error));
         var epochs = MetricsFile.Read(Path.Combine(run.Folder, "metrics.jsonl")).Epochs;
         double? top1 = epochs.Single(epoch => epoch.Run == "exact").Top1;
-        Assert.Equal(
-            FormattableString.Invariant($"regnety_nano on digits: top-1 {100 * top1:F2} % of 360 images\n"), result.Output);
+        Assert.StartsWith(FormattableString.Invariant($"regnety_nano on digits: top-1 {100 * top1:F2} %, top-5 "), result.Output);
+        Assert.EndsWith(" % of 360 images\n", result.Output);
     }
 
     [Fact]
