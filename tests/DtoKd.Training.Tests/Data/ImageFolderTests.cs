@@ -54,6 +54,15 @@ public sealed class ImageFolderTests : IDisposable
     }
 
     [Fact]
+    public void A_file_that_ends_before_its_frame_does_not_keep_the_decoder_busy()
+    {
+        // Start of image, and a segment that is longer than the file.
+        string file = Put("a/short.jpg", [0xFF, 0xD8, 0xFF, 0xE1, 0x30, 0x30, 0xFF, 0xD9]);
+        var data = Load().Test;
+        Assert.StartsWith(file, Assert.Throws<InvalidDataException>(() => data.Pixels(0).Length).Message);
+    }
+
+    [Fact]
     public void What_is_no_image_is_named()
     {
         Assert.Contains("no sub-folders", Assert.Throws<InvalidDataException>(() => Load()).Message);

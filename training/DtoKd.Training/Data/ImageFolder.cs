@@ -91,7 +91,7 @@ internal static class ImageFolder
         try
         {
             // Grey and 16-bit images become three bytes; transparency is dropped.
-            image = ImageResult.FromMemory(File.ReadAllBytes(file), ColorComponents.RedGreenBlue);
+            image = ImageResult.FromStream(new EndingStream(File.ReadAllBytes(file)), ColorComponents.RedGreenBlue);
         }
         catch (Exception e) when (e is not (IOException or UnauthorizedAccessException or OutOfMemoryException))
         {
