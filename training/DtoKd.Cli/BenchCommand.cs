@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using DtoKd.Cli.Display;
 using DtoKd.Cli.Options;
+using DtoKd.Engine;
 using DtoKd.Engine.Cpu;
 using DtoKd.Training.Benchmarks;
 
@@ -54,6 +55,7 @@ internal static class BenchCommand
     {
         var iterations = Parsing.Whole<int>("--iterations", "timed runs; a quarter as many come before, untimed");
         iterations.DefaultValueFactory = _ => defaultIterations;
+        var profile = new Option<bool>("--profile") { Description = "where the time of a run goes, by operation, on standard error" };
         var device = new DeviceOptions();
         var command = new Command(name, summary);
         foreach (var argument in arguments)
@@ -61,6 +63,7 @@ internal static class BenchCommand
         foreach (var option in options)
             command.Options.Add(option);
         command.Options.Add(iterations);
+        command.Options.Add(profile);
         device.AddTo(command);
         command.SetAction(parsed =>
         {
@@ -69,7 +72,11 @@ internal static class BenchCommand
             int runs = Require("--iterations", parsed.GetValue(iterations));
             using var cpu = device.Open(parsed);
             using var workload = prepare(cpu, parsed);
+            if (parsed.GetValue(profile))
+                cpu.Profile = new OpProfile();
             host.Output.WriteLine(Measurement.Of(cpu, workload, runs, host.Stop.Token).ToJson());
+            foreach (var (op, time, calls) in cpu.Profile?.Entries ?? [])
+                host.Error.WriteLine(FormattableString.Invariant($"{time.TotalMilliseconds / runs,10:F2} ms {calls / runs,6} x {op}"));
             return ExitCode.Done;
         });
         return command;

@@ -11,6 +11,9 @@ internal abstract class Node
     /// <summary>The operation's name.</summary>
     public abstract string Name { get; }
 
+    /// <summary>What a profile calls the backward rule.</summary>
+    public string BackwardName => $"{Name} backward";
+
     public Input[] Inputs { get; set; } = [];
 
     /// <summary>Multiplications, each with its addition, of the forward pass; counted for products and convolutions only.</summary>

@@ -69,6 +69,7 @@ public sealed class Tape
                 var node = _nodes[i];
                 if (i <= output.Node && gradients.Take(i) is { } dy)
                 {
+                    _step.Device.Profile?.Enter(node.BackwardName);
                     using (dy)
                     using (_step.Scope())
                         node.Backward(dy, gradients);

@@ -17,6 +17,9 @@ public abstract class Device : IDisposable
     /// <summary>The pool that every storage on this device comes from.</summary>
     public Pool Pool { get; }
 
+    /// <summary>Measures where the time of steps goes; null, at first, for not measuring.</summary>
+    public OpProfile? Profile { get; set; }
+
     /// <summary>Releases threads and cached memory. Tensors of the device must not be used afterwards.</summary>
     public virtual void Dispose()
     {

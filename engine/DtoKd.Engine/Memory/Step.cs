@@ -160,6 +160,7 @@ public sealed class Step : IDisposable
         _ended = true;
         _tape?.Release();
         ReleaseFrom(0);
+        Device.Profile?.Enter(OpProfile.Outside);
     }
 
     /// <summary>The step of an operation's inputs.</summary>
@@ -185,6 +186,8 @@ public sealed class Step : IDisposable
     /// <summary>A tensor of this step with undefined elements.</summary>
     internal Tensor New(Shape shape, DType dtype, string origin)
     {
+        if (!_runsBackward)
+            Device.Profile?.Enter(origin);
         var tensor = NewUnowned(shape, dtype, origin);
         Own(tensor);
         return tensor;

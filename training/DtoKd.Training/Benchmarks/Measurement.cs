@@ -51,6 +51,7 @@ public sealed record Measurement(
             workload.Run();
         }
 
+        device.Profile?.Clear();
         var milliseconds = new double[iterations];
         int collections = GC.CollectionCount(GC.MaxGeneration);
         long allocated = GC.GetTotalAllocatedBytes();

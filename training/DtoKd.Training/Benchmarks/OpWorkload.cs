@@ -85,7 +85,7 @@ public sealed class OpWorkload : Workload
         "gelu" => ([[batch, Tokens, 4 * TokenSize]], (step, p) => Op.Gelu(step.Use(p[0]))),
         "softmax" => (
             [[batch * Heads, Tokens, Tokens], [batch * Heads, Tokens, Tokens]],
-            (step, p) => Op.Softmax(step.Use(p[0])) * p[1].Value.Detach()),
+            (step, p) => Op.Softmax(step.Use(p[0])) * step.Use(p[1]).Detach()),
         "attention" => (
             [.. Enumerable.Repeat(new Shape(batch, Heads, Tokens, TokenSize / Heads), 3)],
             (step, p) => Op.Attention(step.Use(p[0]), step.Use(p[1]), step.Use(p[2]))),
