@@ -72,10 +72,9 @@ internal static class BenchCommand
             int runs = Require("--iterations", parsed.GetValue(iterations));
             using var cpu = device.Open(parsed);
             using var workload = prepare(cpu, parsed);
-            if (parsed.GetValue(profile))
-                cpu.Profile = new OpProfile();
+            var times = cpu.Profile = parsed.GetValue(profile) ? new OpProfile() : null;
             host.Output.WriteLine(Measurement.Of(cpu, workload, runs, host.Stop.Token).ToJson());
-            foreach (var (op, time, calls) in cpu.Profile?.Entries ?? [])
+            foreach (var (op, time, calls) in times?.Entries ?? [])
                 host.Error.WriteLine(FormattableString.Invariant($"{time.TotalMilliseconds / runs,10:F2} ms {calls / runs,6} x {op}"));
             return ExitCode.Done;
         });

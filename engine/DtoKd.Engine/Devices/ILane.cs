@@ -60,6 +60,9 @@ internal interface ILane<V>
 
     static abstract V Erf(V x);
 
+    /// <summary>The distribution function of the standard normal distribution, and e^(-x^2/2), which comes with it.</summary>
+    static abstract V Phi(V x, out V bell);
+
     static abstract V Sin(V x);
 
     static abstract V Cos(V x);
@@ -81,6 +84,12 @@ internal unsafe interface IFloatLane<V> : ILane<V>
 
     static abstract void Store(V value, float* target);
 
+    /// <summary>The first <paramref name="count"/> floats, fewer than <see cref="Width"/>; the others are <paramref name="fill"/>.</summary>
+    static abstract V LoadPart(float* source, long count, float fill);
+
+    /// <summary>Writes the first <paramref name="count"/> floats, fewer than <see cref="Width"/>.</summary>
+    static abstract void StorePart(V value, float* target, long count);
+
     /// <summary>2^n for a whole n in -126 .. 127.</summary>
     static abstract V PowerOfTwo(V n);
 
@@ -89,4 +98,7 @@ internal unsafe interface IFloatLane<V> : ILane<V>
 
     /// <summary>The sum of the elements, by halves.</summary>
     static abstract float Sum(V x);
+
+    /// <summary>The largest element; NaN if one is.</summary>
+    static abstract float Largest(V x);
 }

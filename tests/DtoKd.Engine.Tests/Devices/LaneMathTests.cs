@@ -15,6 +15,7 @@ public class LaneMathTests
         ["erf"] = new(default(ErfOf), LaneMath.Erf, -6, 6, 1.5),
         ["sin"] = new(default(SinOf), Math.Sin, -4e6, 4e6, 2),
         ["cos"] = new(default(CosOf), Math.Cos, -4e6, 4e6, 2),
+        ["phi"] = new(default(PhiOf), x => 0.5 + (0.5 * LaneMath.Erf(x / Math.Sqrt(2))), 0, 13, 4),
         ["atan"] = new(default(AtanOf), Math.Atan, -3.4e38, 3.4e38, 2.5),
     };
 
@@ -101,6 +102,31 @@ public class LaneMathTests
     [Theory]
     [MemberData(nameof(Functions))]
     public void NaN_stays_NaN(string name) => Assert.True(float.IsNaN(Run<Lane256>(_functions[name].Function, [float.NaN])[0]));
+
+    [Fact]
+    public void The_normal_distribution_function_stays_within_the_stated_error()
+    {
+        var x = Samples(-13, 13);
+        var y = Run<Lane256>(default(PhiOf), x);
+        for (int i = 0; i < x.Length; i++)
+        {
+            double exact = Tail(Math.Abs((double)x[i])), allowed = 4e-7 * Math.Min(1, exact * (1 + ((double)x[i] * x[i] / 2)));
+            if (x[i] > 0)
+                (exact, allowed) = (1 - exact, 4e-7);
+            Assert.True(Math.Abs(y[i] - exact) <= allowed, $"Phi({x[i]:r}) is {y[i]:r}, not {exact:r}");
+        }
+
+        // 1 - Phi(t): what the error function leaves while that keeps digits, a continued fraction (Laplace 1805) beyond.
+        static double Tail(double t)
+        {
+            if (t < 3)
+                return 0.5 - (0.5 * LaneMath.Erf(t / Math.Sqrt(2)));
+            double fraction = t;
+            for (int i = 60; i > 0; i--)
+                fraction = t + (i / fraction);
+            return Math.Exp(-0.5 * t * t) / (Math.Sqrt(2 * Math.PI) * fraction);
+        }
+    }
 
     [Theory]
     [InlineData(0.5, 0.5204998778130465)]
@@ -225,6 +251,12 @@ public class LaneMathTests
     {
         public V Of<V>(V x)
             where V : unmanaged, ILane<V> => V.Erf(x);
+    }
+
+    private readonly struct PhiOf : ILaneFunction
+    {
+        public V Of<V>(V x)
+            where V : unmanaged, ILane<V> => V.Phi(x, out _);
     }
 
     private readonly struct SinOf : ILaneFunction

@@ -63,6 +63,8 @@ public sealed record Measurement(
             milliseconds[i] = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
         }
 
+        // What follows is not the workload's.
+        device.Profile = null;
         allocated = GC.GetTotalAllocatedBytes() - allocated;
         collections = GC.CollectionCount(GC.MaxGeneration) - collections;
         Array.Sort(milliseconds);

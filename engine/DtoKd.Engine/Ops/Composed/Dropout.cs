@@ -62,7 +62,7 @@ public static unsafe partial class Op
         var factor = x.DType == DType.F64
             ? step.From(factors, shape)
             : step.From(Array.ConvertAll(factors, value => (float)value), shape);
-        var y = Pointwise.Broadcast(op, x, factor, new BinaryValue<MulFormula>(default));
+        var y = Pointwise.Broadcast(op, x, factor, default(Times));
         if (step.Tracks(x))
             step.Record(y, new DropPathNode(factor), x);
         return y;

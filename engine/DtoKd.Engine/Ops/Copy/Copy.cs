@@ -94,6 +94,12 @@ public static unsafe partial class Op
             return;
         }
 
+        if (targetStride == 1 && sourceStride == 0)
+        {
+            TStore.Fill(*source, new Span<T>(target, checked((int)count)));
+            return;
+        }
+
         for (long i = 0; i < count; i++)
             TStore.One(source[i * sourceStride], ref target[i * targetStride]);
     }
@@ -103,6 +109,8 @@ public static unsafe partial class Op
         static abstract void One(T value, ref T target);
 
         static abstract void Row(ReadOnlySpan<T> values, Span<T> target);
+
+        static abstract void Fill(T value, Span<T> target);
     }
 
     private readonly struct Move<T> : IStore<T>
@@ -110,6 +118,8 @@ public static unsafe partial class Op
         public static void One(T value, ref T target) => target = value;
 
         public static void Row(ReadOnlySpan<T> values, Span<T> target) => values.CopyTo(target);
+
+        public static void Fill(T value, Span<T> target) => target.Fill(value);
     }
 
     private readonly struct AddFloats : IStore<float>
@@ -118,6 +128,9 @@ public static unsafe partial class Op
 
         public static void Row(ReadOnlySpan<float> values, Span<float> target) =>
             System.Numerics.Tensors.TensorPrimitives.Add(target, values, target);
+
+        public static void Fill(float value, Span<float> target) =>
+            System.Numerics.Tensors.TensorPrimitives.Add(target, value, target);
     }
 
     private readonly struct AddDoubles : IStore<double>
@@ -126,6 +139,9 @@ public static unsafe partial class Op
 
         public static void Row(ReadOnlySpan<double> values, Span<double> target) =>
             System.Numerics.Tensors.TensorPrimitives.Add(target, values, target);
+
+        public static void Fill(double value, Span<double> target) =>
+            System.Numerics.Tensors.TensorPrimitives.Add(target, value, target);
     }
 
     /// <summary>The result has the input's elements in the input's order: its gradient is the input's.</summary>

@@ -9,7 +9,14 @@ public static partial class Op
     public static Tensor Sub(Tensor a, Tensor b) => WeightedSum("sub", a, b, default(SubFormula), 1, -1);
 
     /// <summary>a * b, element by element, with broadcasting.</summary>
-    public static Tensor Mul(Tensor a, Tensor b) => Pointwise.Binary("mul", a, b, default(MulFormula));
+    public static Tensor Mul(Tensor a, Tensor b)
+    {
+        var y = Pointwise.Broadcast("mul", a, b, default(Times));
+        var step = y.Step!;
+        if (step.Tracks(a, b))
+            step.Record(y, new MulNode(step.Tracks(b) ? a : null, step.Tracks(a) ? b : null), a, b);
+        return y;
+    }
 
     /// <summary>a / b, element by element, with broadcasting.</summary>
     public static Tensor Div(Tensor a, Tensor b) => Pointwise.Binary("div", a, b, default(DivFormula));
@@ -36,6 +43,37 @@ public static partial class Op
         if (y.Step!.Tracks(a, b))
             y.Step.Record(y, new WeightedSumNode(op, slopeA, slopeB), a, b);
         return y;
+    }
+
+    /// <summary>da = dy b and db = dy a, each summed over the axes along which the factor was broadcast.</summary>
+    private sealed class MulNode : Node
+    {
+        private readonly Tensor? _a;
+        private readonly Tensor? _b;
+
+        /// <summary>Saves a factor for the gradient of the other; null where nobody wants that.</summary>
+        public MulNode(Tensor? a, Tensor? b)
+        {
+            _a = a is null ? null : Save(a);
+            _b = b is null ? null : Save(b);
+        }
+
+        public override string Name => "mul";
+
+        public override void Backward(Tensor dy, Gradients into)
+        {
+            if (_b is not null)
+                into.Give(0, Product(dy, _b, Inputs[0].Shape, into));
+            if (_a is not null)
+                into.Give(1, Product(dy, _a, Inputs[1].Shape, into));
+        }
+
+        private static Tensor Product(Tensor dy, Tensor factor, Shape shape, Gradients into)
+        {
+            var product = into.Step.New(dy.Shape, dy.DType, "mul");
+            Pointwise.Run(default(Times), product, dy, factor, factor);
+            return SumTo(product, shape);
+        }
     }
 
     private readonly struct AddFormula : IMap
@@ -67,18 +105,6 @@ public static partial class Op
                     into.Give(i, SumTo(slopes[i] == 1 ? dy : Affine(dy, slopes[i]), Inputs[i].Shape));
             }
         }
-    }
-
-    private readonly struct MulFormula : IBinary
-    {
-        public V Value<V>(V a, V b)
-            where V : unmanaged, ILane<V> => a * b;
-
-        public V SlopeA<V>(V a, V b)
-            where V : unmanaged, ILane<V> => b;
-
-        public V SlopeB<V>(V a, V b)
-            where V : unmanaged, ILane<V> => a;
     }
 
     private readonly struct DivFormula : IBinary

@@ -20,49 +20,43 @@ public static partial class Op
     /// <param name="form">The exact formula or the approximation.</param>
     public static Tensor Gelu(Tensor x, GeluForm form = GeluForm.Erf) =>
         form == GeluForm.Erf
-            ? Pointwise.Unary("gelu", x, default(GeluFormula))
-            : Pointwise.Unary("gelu", x, default(GeluTanhFormula));
+            ? Pointwise.UnaryWithSlope("gelu", x, default(GeluFormula))
+            : Pointwise.UnaryWithSlope("gelu", x, default(GeluTanhFormula));
 
-    private readonly struct GeluFormula : IUnary
+    private readonly struct GeluFormula : IUnaryWithSlope
     {
-        // 1 / sqrt(2) and 1 / sqrt(2 pi)
-        private const double InverseRoot2 = 0.707106781186547524;
+        // 1 / sqrt(2 pi)
         private const double InverseRoot2Pi = 0.398942280401432678;
 
-        public static bool SlopeOfResult => false;
-
         public V Value<V>(V x)
-            where V : unmanaged, ILane<V> => x * Phi(x);
+            where V : unmanaged, ILane<V> => x * V.Phi(x, out _);
 
-        public V Slope<V>(V x)
-            where V : unmanaged, ILane<V> => V.MultiplyAdd(x * V.Of(InverseRoot2Pi), V.Exp(x * x * V.Of(-0.5)), Phi(x));
-
-        private static V Phi<V>(V x)
-            where V : unmanaged, ILane<V> => V.MultiplyAdd(V.Of(0.5), V.Erf(x * V.Of(InverseRoot2)), V.Of(0.5));
+        public V ValueAndSlope<V>(V x, out V slope)
+            where V : unmanaged, ILane<V>
+        {
+            var phi = V.Phi(x, out var bell);
+            slope = V.MultiplyAdd(x * V.Of(InverseRoot2Pi), bell, phi);
+            return x * phi;
+        }
     }
 
-    private readonly struct GeluTanhFormula : IUnary
+    private readonly struct GeluTanhFormula : IUnaryWithSlope
     {
         // sqrt(2 / pi), and with it 0.044715 of the cubic term
         private const double Linear = 0.797884560802865356;
         private const double Cubic = 0.0356774081363001;
 
-        public static bool SlopeOfResult => false;
-
         public V Value<V>(V x)
-            where V : unmanaged, ILane<V>
-        {
-            var half = x * V.Of(0.5);
-            return V.MultiplyAdd(half, V.Tanh(Inner(x)), half);
-        }
+            where V : unmanaged, ILane<V> => ValueAndSlope(x, out _);
 
-        public V Slope<V>(V x)
+        public V ValueAndSlope<V>(V x, out V slope)
             where V : unmanaged, ILane<V>
         {
             var t = V.Tanh(Inner(x));
+            var half = x * V.Of(0.5);
             var innerSlope = V.MultiplyAdd(x * x, V.Of(3 * Cubic), V.Of(Linear));
-            var half = V.Of(0.5);
-            return V.MultiplyAdd(half * x * innerSlope, (V.Of(1) - t) * (V.Of(1) + t), V.MultiplyAdd(half, t, half));
+            slope = V.MultiplyAdd(half * innerSlope, (V.Of(1) - t) * (V.Of(1) + t), V.MultiplyAdd(V.Of(0.5), t, V.Of(0.5)));
+            return V.MultiplyAdd(half, t, half);
         }
 
         private static V Inner<V>(V x)

@@ -24,6 +24,19 @@ internal interface IUnary
         where V : unmanaged, ILane<V>;
 }
 
+/// <summary>
+/// A function whose derivative takes little more once its value is there. Both are computed in the forward pass, and the
+/// derivative is saved.
+/// </summary>
+internal interface IUnaryWithSlope
+{
+    V Value<V>(V x)
+        where V : unmanaged, ILane<V>;
+
+    V ValueAndSlope<V>(V x, out V slope)
+        where V : unmanaged, ILane<V>;
+}
+
 /// <summary>A function of two numbers and its two derivatives.</summary>
 internal interface IBinary
 {
@@ -44,6 +57,24 @@ internal readonly struct UnaryValue<TFormula>(TFormula formula) : IMap
 
     public V Map<V>(V a, V b, V c)
         where V : unmanaged, ILane<V> => formula.Value(a);
+}
+
+internal readonly struct ValueOnly<TFormula>(TFormula formula) : IMap
+    where TFormula : struct, IUnaryWithSlope
+{
+    public static int Arity => 1;
+
+    public V Map<V>(V a, V b, V c)
+        where V : unmanaged, ILane<V> => formula.Value(a);
+}
+
+/// <summary>a b.</summary>
+internal readonly struct Times : IMap
+{
+    public static int Arity => 2;
+
+    public V Map<V>(V a, V b, V c)
+        where V : unmanaged, ILane<V> => a * b;
 }
 
 /// <summary>dy times the slope, from (dy, saved).</summary>

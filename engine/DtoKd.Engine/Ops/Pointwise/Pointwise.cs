@@ -5,7 +5,7 @@ namespace DtoKd.Engine;
 /// <summary>
 /// Applies <see cref="IMap"/> formulas to tensors that broadcast together, and puts the unary and binary ones on the tape.
 /// </summary>
-internal static unsafe class Pointwise
+internal static unsafe partial class Pointwise
 {
     /// <summary>Elements per block: large enough to hide the hand-over to a thread, small enough to stay in the first cache.</summary>
     private const long Grain = 8192;
@@ -156,10 +156,8 @@ internal static unsafe class Pointwise
         int rest = (int)(count - i);
         if (rest == 0)
             return;
-        float* last = stackalloc float[V.Width];
         var tail = a.LoadPart<V>(i, rest);
-        V.Store(map.Map(tail, TMap.Arity > 1 ? b.LoadPart<V>(i, rest) : tail, TMap.Arity > 2 ? c.LoadPart<V>(i, rest) : tail), last);
-        new ReadOnlySpan<float>(last, rest).CopyTo(new Span<float>(y + i, rest));
+        V.StorePart(map.Map(tail, TMap.Arity > 1 ? b.LoadPart<V>(i, rest) : tail, TMap.Arity > 2 ? c.LoadPart<V>(i, rest) : tail), y + i, rest);
     }
 
     /// <summary>A row of floats at an even distance; 0 repeats one number.</summary>
@@ -175,7 +173,9 @@ internal static unsafe class Pointwise
             where V : unmanaged, IFloatLane<V>
         {
             if (stride == 0)
-                return V.Of(*_start);
+                return V.Broadcast(*_start);
+            if (stride == 1)
+                return V.LoadPart(_start + i, count, 0);
             float* gathered = stackalloc float[V.Width];
             for (int k = 0; k < count; k++)
                 gathered[k] = _start[(i + k) * stride];

@@ -4,20 +4,19 @@ public static partial class Op
 {
     /// <summary>x sigmoid(x), also called swish (Elfwing et al. 2018).</summary>
     /// <param name="x">A float tensor of any shape.</param>
-    public static Tensor Silu(Tensor x) => Pointwise.Unary("silu", x, default(SiluFormula));
+    public static Tensor Silu(Tensor x) => Pointwise.UnaryWithSlope("silu", x, default(SiluFormula));
 
-    private readonly struct SiluFormula : IUnary
+    private readonly struct SiluFormula : IUnaryWithSlope
     {
-        public static bool SlopeOfResult => false;
-
         public V Value<V>(V x)
             where V : unmanaged, ILane<V> => x * SigmoidFormula.Of(x);
 
-        public V Slope<V>(V x)
+        public V ValueAndSlope<V>(V x, out V slope)
             where V : unmanaged, ILane<V>
         {
             var s = SigmoidFormula.Of(x);
-            return V.MultiplyAdd(x * s, V.Of(1) - s, s);
+            slope = V.MultiplyAdd(x * s, V.Of(1) - s, s);
+            return x * s;
         }
     }
 }

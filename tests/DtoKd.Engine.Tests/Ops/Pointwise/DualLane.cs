@@ -54,6 +54,12 @@ internal readonly record struct DualLane(double Value, double Slope) : ILane<Dua
     public static DualLane Erf(DualLane x) =>
         Chain(x, LaneDouble.Erf(x.Value).Value, 2 / Math.Sqrt(Math.PI) * Math.Exp(-x.Value * x.Value));
 
+    public static DualLane Phi(DualLane x, out DualLane bell)
+    {
+        bell = Exp(x * x * Of(-0.5));
+        return (Of(1) + Erf(x * Of(1 / Math.Sqrt(2)))) * Of(0.5);
+    }
+
     public static DualLane Sin(DualLane x) => Chain(x, Math.Sin(x.Value), Math.Cos(x.Value));
 
     public static DualLane Cos(DualLane x) => Chain(x, Math.Cos(x.Value), -Math.Sin(x.Value));

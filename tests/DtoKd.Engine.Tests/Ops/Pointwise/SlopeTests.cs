@@ -23,6 +23,8 @@ public class SlopeTests
 
     public static TheoryData<string> Unary => [.. Formulas(typeof(IUnary)).Keys];
 
+    public static TheoryData<string> WithSlope => [.. Formulas(typeof(IUnaryWithSlope)).Keys];
+
     public static TheoryData<string> Binary => [.. Formulas(typeof(IBinary)).Keys];
 
     [Theory]
@@ -32,6 +34,11 @@ public class SlopeTests
         object formula = Formulas(typeof(IUnary))[key];
         Call(nameof(CheckUnary), formula);
     }
+
+    [Theory]
+    [MemberData(nameof(WithSlope))]
+    public void A_slope_that_comes_with_the_value_is_its_dual_part(string key) =>
+        Call(nameof(CheckWithSlope), Formulas(typeof(IUnaryWithSlope))[key]);
 
     [Theory]
     [MemberData(nameof(Binary))]
@@ -44,7 +51,8 @@ public class SlopeTests
     [Fact]
     public void The_formulas_are_found()
     {
-        Assert.Contains("GeluFormula()", Unary.Select(row => row.Data));
+        Assert.Contains("GeluFormula()", WithSlope.Select(row => row.Data));
+        Assert.Contains("ExpFormula()", Unary.Select(row => row.Data));
         Assert.Contains("DivFormula()", Binary.Select(row => row.Data));
     }
 
@@ -94,6 +102,18 @@ public class SlopeTests
         }
 
         Assert.True(compared >= 6);
+    }
+
+    private static void CheckWithSlope<TFormula>(TFormula formula)
+        where TFormula : struct, IUnaryWithSlope
+    {
+        foreach (double x in _points)
+        {
+            var dual = formula.Value(new DualLane(x, 1));
+            double value = formula.ValueAndSlope<LaneDouble>(x, out var slope).Value;
+            Assert.Equal(dual.Value, value, 1e-12);
+            AssertClose(dual.Slope, slope.Value, $"at {x}");
+        }
     }
 
     private static void CheckBinary<TFormula>(TFormula formula)

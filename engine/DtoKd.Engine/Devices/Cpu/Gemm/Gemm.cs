@@ -129,7 +129,7 @@ internal static unsafe class Gemm
         ThreadTeam team, int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride, GemmEpilogue epilogue)
         where TKernel : struct, IMicroKernel
     {
-        var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, shared: true);
+        var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, team.Threads);
         float* buffer = PackBuffers.B(plan.SlabLength);
         for (int slab = 0; slab < plan.Slabs; slab++)
         {
@@ -145,7 +145,7 @@ internal static unsafe class Gemm
     {
         if (m == 0 || n == 0)
             return;
-        var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, shared: false);
+        var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, threads: 1);
         float* buffer = PackBuffers.B(plan.SlabLength);
         for (int slab = 0; slab < plan.Slabs; slab++)
         {

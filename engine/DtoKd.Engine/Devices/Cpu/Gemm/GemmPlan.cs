@@ -9,7 +9,7 @@ namespace DtoKd.Engine.Cpu;
 /// <remarks>
 /// Three levels, after Goto and van de Geijn ("Anatomy of High-Performance Matrix Multiplication", 2008): a panel of B stays
 /// in the L1 cache while the panels of A stream past it from the L2, and the slab stays in the L3. The cuts follow from the
-/// shape alone.
+/// shape and, for the tiles, the number of threads that share them: who computes an element never changes its sum.
 /// </remarks>
 internal unsafe struct GemmPlan<TKernel>
     where TKernel : struct, IMicroKernel
@@ -49,8 +49,9 @@ internal unsafe struct GemmPlan<TKernel>
     private readonly int _depthBlocks;
     private readonly int _depth;
     private readonly int _slabColumns;
-    private readonly int _tileRows;
-    private readonly int _tileColumns;
+    private readonly int _rowTiles;
+    private readonly int _columnTiles;
+    private readonly int _threads;
     private readonly bool _readsBInPlace;
 
     private float* _packedB;
@@ -60,7 +61,7 @@ internal unsafe struct GemmPlan<TKernel>
     private int _blocks;
 
     public GemmPlan(
-        int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride, in GemmEpilogue epilogue, bool shared)
+        int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride, in GemmEpilogue epilogue, int threads)
     {
         _m = m;
         _n = n;
@@ -76,19 +77,20 @@ internal unsafe struct GemmPlan<TKernel>
         // With few rows a packed B would hardly be read more often than packing reads it.
         _readsBInPlace = b.ColumnStride == 1 && m <= 2 * TKernel.Rows;
 
-        int rowTiles = Pieces(m, TKernel.RowBlock);
-        int columnTiles = 1;
-        if (shared)
+        _threads = threads;
+        _rowTiles = Pieces(m, TKernel.RowBlock);
+        _columnTiles = 1;
+        if (threads > 1)
         {
-            // Rows are halved first: that only reads each panel of B twice as often, from the L2 or L3.
+            // Rows are cut first: that only reads each panel of B more often, from the L2 or L3.
             double flops = 2.0 * m * _slabColumns * Math.Min(k, SlabBlocks * DepthBlock);
             int tasks = (int)Math.Clamp(flops / FlopsPerTask, 1, EnoughTasks);
-            rowTiles = Math.Clamp(tasks, rowTiles, Pieces(m, TKernel.RowBlock / 2));
-            columnTiles = Math.Clamp(Pieces(tasks, rowTiles), 1, Pieces(_slabColumns, MinTileColumns));
+            _rowTiles = Math.Clamp(tasks, _rowTiles, Math.Max(_rowTiles, Pieces(m, TKernel.RowBlock / 2)));
+            // As much for each thread: tiles differ by one panel at most.
+            if (_rowTiles > threads)
+                _rowTiles = Math.Min(Pieces(_rowTiles, threads) * threads, Pieces(m, TKernel.Rows));
+            _columnTiles = Math.Clamp(Pieces(tasks, _rowTiles), 1, Pieces(_slabColumns, MinTileColumns));
         }
-
-        _tileRows = Even(m, rowTiles, TKernel.Rows);
-        _tileColumns = Even(_slabColumns, columnTiles, TKernel.Columns);
     }
 
     /// <summary>Slabs of B, to be taken in order.</summary>
@@ -100,7 +102,7 @@ internal unsafe struct GemmPlan<TKernel>
         : _blocks * Pieces(_columns, PackColumns);
 
     /// <summary>Independent tasks that compute the slab's share of C, once it is packed.</summary>
-    public readonly int TileTasks => Pieces(_m, _tileRows) * Pieces(_columns, _tileColumns);
+    public readonly int TileTasks => _rowTiles * _columnTiles;
 
     /// <summary>Elements of the buffer for a packed slab.</summary>
     public readonly long SlabLength => (long)Math.Min(_depthBlocks, SlabBlocks) * _slabColumns * _depth;
@@ -133,12 +135,14 @@ internal unsafe struct GemmPlan<TKernel>
     [SkipLocalsInit]
     public readonly void Tile(int task)
     {
-        int rowTiles = Pieces(_m, _tileRows);
-        int row = task % rowTiles * _tileRows;
-        int column = task / rowTiles * _tileColumns;
-        int rows = Math.Min(_tileRows, _m - row);
-        int lastColumn = Math.Min(column + _tileColumns, _columns);
-        float* packedA = PackBuffers.A((long)_tileRows * _depth + Packing.Overrun);
+        var (row, lastRow) = Rows(task);
+        int firstColumn = Start(_columns, TKernel.Columns, task / _rowTiles, _columnTiles);
+        int lastColumn = Start(_columns, TKernel.Columns, (task / _rowTiles) + 1, _columnTiles);
+        int rows = lastRow - row;
+        // Which task this thread takes next is only likely, and a wrong guess costs little.
+        var (nextRow, nextLastRow) = task + _threads < TileTasks ? Rows(task + _threads) : default;
+        int calls = Pieces(rows, TKernel.Rows) * Pieces(lastColumn - firstColumn, TKernel.Columns);
+        float* packedA = PackBuffers.A((long)Pieces(rows, TKernel.Rows) * TKernel.Rows * _depth + Packing.Overrun);
         float* edge = stackalloc float[EdgeCapacity];
 
         for (int block = 0; block < _blocks; block++)
@@ -147,7 +151,10 @@ internal unsafe struct GemmPlan<TKernel>
             int step = (_firstBlock + block) * _depth;
             Packing.Pack(_a.Data + row * _a.RowStride + step * _a.ColumnStride, _a.RowStride, _a.ColumnStride, rows, depth,
                 TKernel.Rows, packedA);
-            for (int j = column; j < lastColumn; j += TKernel.Columns)
+            var ahead = block + 1 < _blocks
+                ? Prefetch(row, lastRow, block + 1, calls)
+                : Prefetch(nextRow, nextLastRow, 0, calls);
+            for (int j = firstColumn; j < lastColumn; j += TKernel.Columns)
             {
                 float* b = PackedPanel(block, j);
                 long bStride = TKernel.Columns;
@@ -159,6 +166,7 @@ internal unsafe struct GemmPlan<TKernel>
 
                 for (int i = 0; i < rows; i += TKernel.Rows)
                 {
+                    ahead.Next();
                     float* a = packedA + (long)i * depth;
                     var epilogue = EpilogueOf(block, row + i, _firstColumn + j);
                     float* c = _c + (row + i) * _cStride + _firstColumn + j;
@@ -195,6 +203,24 @@ internal unsafe struct GemmPlan<TKernel>
             c += _cStride;
             edge += TKernel.Columns;
         }
+    }
+
+    /// <summary>The rows of C of a task.</summary>
+    private readonly (int First, int End) Rows(int task) =>
+        (Start(_m, TKernel.Rows, task % _rowTiles, _rowTiles), Start(_m, TKernel.Rows, (task % _rowTiles) + 1, _rowTiles));
+
+    /// <summary>Where a piece begins when whole panels are dealt out evenly to all pieces.</summary>
+    private static int Start(int length, int panel, int piece, int pieces) =>
+        (int)Math.Min(length, (long)Pieces(length, panel) * piece / pieces * panel);
+
+    /// <summary>Rows of A, one block of K, to be fetched within so many calls of the kernel.</summary>
+    private readonly PrefetchedBlock Prefetch(int row, int lastRow, int block, int calls)
+    {
+        int step = (_firstBlock + block) * _depth;
+        float* start = _a.Data + (row * _a.RowStride) + (step * _a.ColumnStride);
+        return _a.ColumnStride == 1
+            ? new PrefetchedBlock(start, _a.RowStride, lastRow - row, DepthOf(block), calls)
+            : new PrefetchedBlock(start, _a.ColumnStride, DepthOf(block), lastRow - row, calls);
     }
 
     private static int Pieces(int length, int piece) => (int)(((long)length + piece - 1) / piece);

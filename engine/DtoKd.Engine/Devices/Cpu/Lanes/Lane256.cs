@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace DtoKd.Engine.Cpu;
 
@@ -65,6 +66,8 @@ internal readonly unsafe struct Lane256(Vector256<float> value) : IFloatLane<Lan
 
     public static Lane256 Erf(Lane256 x) => LaneMath.Erf(x);
 
+    public static Lane256 Phi(Lane256 x, out Lane256 bell) => LaneMath.Phi(x, out bell);
+
     public static Lane256 Sin(Lane256 x) => LaneMath.Sin(x);
 
     public static Lane256 Cos(Lane256 x) => LaneMath.Cos(x);
@@ -79,6 +82,24 @@ internal readonly unsafe struct Lane256(Vector256<float> value) : IFloatLane<Lan
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Lane256 value, float* target) => Vector256.Store(value._value, target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane256 LoadPart(float* source, long count, float fill)
+    {
+        if (!Avx.IsSupported)
+            return LaneParts.Load<Lane256>(source, count, fill);
+        var first = First(count);
+        return new(Vector256.ConditionalSelect(first, Avx.MaskLoad(source, first), Vector256.Create(fill)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StorePart(Lane256 value, float* target, long count)
+    {
+        if (Avx.IsSupported)
+            Avx.MaskStore(target, First(count), value._value);
+        else
+            LaneParts.Store(value, target, count);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane256 Round(Lane256 x) => new(Vector256.Round(x._value));
@@ -105,4 +126,16 @@ internal readonly unsafe struct Lane256(Vector256<float> value) : IFloatLane<Lan
         var two = four + Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1));
         return two[0] + two[1];
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Largest(Lane256 x)
+    {
+        var four = Vector128.Max(x._value.GetLower(), x._value.GetUpper());
+        var two = Vector128.Max(four, Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1)));
+        return MathF.Max(two[0], two[1]);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> First(long count) =>
+        Vector256.LessThan(Vector256<int>.Indices, Vector256.Create((int)count)).AsSingle();
 }

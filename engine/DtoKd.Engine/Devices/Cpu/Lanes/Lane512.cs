@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace DtoKd.Engine.Cpu;
 
@@ -65,6 +66,8 @@ internal readonly unsafe struct Lane512(Vector512<float> value) : IFloatLane<Lan
 
     public static Lane512 Erf(Lane512 x) => LaneMath.Erf(x);
 
+    public static Lane512 Phi(Lane512 x, out Lane512 bell) => LaneMath.Phi(x, out bell);
+
     public static Lane512 Sin(Lane512 x) => LaneMath.Sin(x);
 
     public static Lane512 Cos(Lane512 x) => LaneMath.Cos(x);
@@ -79,6 +82,20 @@ internal readonly unsafe struct Lane512(Vector512<float> value) : IFloatLane<Lan
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Lane512 value, float* target) => Vector512.Store(value._value, target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane512 LoadPart(float* source, long count, float fill) => Avx512F.IsSupported
+        ? new(Avx512F.MaskLoad(source, First(count), Vector512.Create(fill)))
+        : LaneParts.Load<Lane512>(source, count, fill);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StorePart(Lane512 value, float* target, long count)
+    {
+        if (Avx512F.IsSupported)
+            Avx512F.MaskStore(target, First(count), value._value);
+        else
+            LaneParts.Store(value, target, count);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane512 Round(Lane512 x) => new(Vector512.Round(x._value));
@@ -100,4 +117,11 @@ internal readonly unsafe struct Lane512(Vector512<float> value) : IFloatLane<Lan
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Lane512 x) => Lane256.Sum(new(x._value.GetLower() + x._value.GetUpper()));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Largest(Lane512 x) => Lane256.Largest(new(Vector256.Max(x._value.GetLower(), x._value.GetUpper())));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> First(long count) =>
+        Vector512.LessThan(Vector512<int>.Indices, Vector512.Create((int)count)).AsSingle();
 }

@@ -49,6 +49,12 @@ internal readonly struct LaneDouble(double value) : ILane<LaneDouble>
 
     public static LaneDouble Erf(LaneDouble x) => LaneMath.Erf(x.Value);
 
+    public static LaneDouble Phi(LaneDouble x, out LaneDouble bell)
+    {
+        bell = Math.Exp(-0.5 * x.Value * x.Value);
+        return 0.5 + (0.5 * LaneMath.Erf(x.Value / Math.Sqrt(2)));
+    }
+
     public static LaneDouble Sin(LaneDouble x) => Math.Sin(x.Value);
 
     public static LaneDouble Cos(LaneDouble x) => Math.Cos(x.Value);

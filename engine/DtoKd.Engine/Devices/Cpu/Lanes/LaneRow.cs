@@ -19,7 +19,7 @@ internal static unsafe class LaneRow
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Load<V>(float* source, long left, float fill = 0)
         where V : unmanaged, IFloatLane<V> =>
-        left >= V.Width ? V.Load(source) : LoadPart<V>(source, left, fill);
+        left >= V.Width ? V.Load(source) : V.LoadPart(source, left, fill);
 
     /// <summary>Writes the next vector of a row that has <paramref name="left"/> elements left.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -29,7 +29,7 @@ internal static unsafe class LaneRow
         if (left >= V.Width)
             V.Store(value, target);
         else
-            StorePart(value, target, left);
+            V.StorePart(value, target, left);
     }
 
     /// <summary>The largest element; NaN if there is one, minus infinity if there is none.</summary>
@@ -46,12 +46,7 @@ internal static unsafe class LaneRow
 
         for (; i < count; i += V.Width)
             a = V.Max(a, Load<V>(x + i, count - i, float.NegativeInfinity));
-        float* lanes = stackalloc float[V.Width];
-        V.Store(V.Max(a, b), lanes);
-        float max = lanes[0];
-        for (int k = 1; k < V.Width; k++)
-            max = MathF.Max(max, lanes[k]);
-        return max;
+        return V.Largest(V.Max(a, b));
     }
 
     /// <summary>The sum of <paramref name="term"/>(a, b) over two rows; pass a row twice if the term reads one.</summary>
@@ -93,7 +88,7 @@ internal static unsafe class LaneRow
         if (i < count)
         {
             float* last = stackalloc float[V.Width];
-            V.Store(term.Of(LoadPart<V>(a + i, count - i, 0), LoadPart<V>(b + i, count - i, 0)), last);
+            V.Store(term.Of(V.LoadPart(a + i, count - i, 0), V.LoadPart(b + i, count - i, 0)), last);
             for (int k = 0; i < count; i++, k++)
                 sum += last[k];
         }
@@ -109,26 +104,6 @@ internal static unsafe class LaneRow
         // Constants lie in the program's image and do not move.
         ReadOnlySpan<float> numbers = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
         return V.Load((float*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(numbers)));
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static V LoadPart<V>(float* source, long count, float fill)
-        where V : unmanaged, IFloatLane<V>
-    {
-        float* part = stackalloc float[V.Width];
-        for (int k = 0; k < V.Width; k++)
-            part[k] = k < count ? source[k] : fill;
-        return V.Load(part);
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void StorePart<V>(V value, float* target, long count)
-        where V : unmanaged, IFloatLane<V>
-    {
-        float* part = stackalloc float[V.Width];
-        V.Store(value, part);
-        for (int k = 0; k < count; k++)
-            target[k] = part[k];
     }
 }
 

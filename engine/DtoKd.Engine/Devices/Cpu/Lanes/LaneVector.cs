@@ -65,6 +65,8 @@ internal readonly unsafe struct LaneVector(Vector<float> value) : IFloatLane<Lan
 
     public static LaneVector Erf(LaneVector x) => LaneMath.Erf(x);
 
+    public static LaneVector Phi(LaneVector x, out LaneVector bell) => LaneMath.Phi(x, out bell);
+
     public static LaneVector Sin(LaneVector x) => LaneMath.Sin(x);
 
     public static LaneVector Cos(LaneVector x) => LaneMath.Cos(x);
@@ -79,6 +81,10 @@ internal readonly unsafe struct LaneVector(Vector<float> value) : IFloatLane<Lan
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(LaneVector value, float* target) => Vector.Store(value._value, target);
+
+    public static LaneVector LoadPart(float* source, long count, float fill) => LaneParts.Load<LaneVector>(source, count, fill);
+
+    public static void StorePart(LaneVector value, float* target, long count) => LaneParts.Store(value, target, count);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static LaneVector Round(LaneVector x) => new(Vector.Round(x._value));
@@ -100,4 +106,12 @@ internal readonly unsafe struct LaneVector(Vector<float> value) : IFloatLane<Lan
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(LaneVector x) => Vector.Sum(x._value);
+
+    public static float Largest(LaneVector x)
+    {
+        float largest = x._value[0];
+        for (int i = 1; i < Vector<float>.Count; i++)
+            largest = MathF.Max(largest, x._value[i]);
+        return largest;
+    }
 }
