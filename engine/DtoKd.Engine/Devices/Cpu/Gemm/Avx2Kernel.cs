@@ -18,8 +18,11 @@ internal readonly unsafe struct Avx2Kernel : IMicroKernel
 
     // Named scalars, because the JIT keeps an array of vectors in memory; no tiering, because the loop is the whole cost.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Tile(int depth, float* a, float* b, long bStride, float* c, long cStride, in TileEpilogue epilogue)
+    public static void Tile(int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue)
     {
+        float* a = panels.A, b = panels.B;
+        long aStride = panels.AStride, bStride = panels.BStride;
+        long aAhead = panels.AAhead, bAhead = panels.BAhead;
         Vector256<float> c00 = default, c01 = default;
         Vector256<float> c10 = default, c11 = default;
         Vector256<float> c20 = default, c21 = default;
@@ -39,6 +42,12 @@ internal readonly unsafe struct Avx2Kernel : IMicroKernel
 
         for (; depth > 0; depth--)
         {
+            if (Sse.IsSupported)
+            {
+                Sse.Prefetch1(a + aAhead);
+                Sse.Prefetch1(b + bAhead);
+            }
+
             var b0 = Vector256.Load(b);
             var b1 = Vector256.Load(b + Width);
             var x = Vector256.Create(a[0]);
@@ -59,7 +68,7 @@ internal readonly unsafe struct Avx2Kernel : IMicroKernel
             x = Vector256.Create(a[5]);
             c50 = Vector256.FusedMultiplyAdd(x, b0, c50);
             c51 = Vector256.FusedMultiplyAdd(x, b1, c51);
-            a += 6;
+            a += aStride;
             b += bStride;
         }
 

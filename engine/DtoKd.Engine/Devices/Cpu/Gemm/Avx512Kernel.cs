@@ -19,8 +19,11 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
 
     // Named scalars, because the JIT keeps an array of vectors in memory; no tiering, because the loop is the whole cost.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Tile(int depth, float* a, float* b, long bStride, float* c, long cStride, in TileEpilogue epilogue)
+    public static void Tile(int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue)
     {
+        float* a = panels.A, b = panels.B;
+        long aStride = panels.AStride, bStride = panels.BStride;
+        long aAhead = panels.AAhead, bAhead = panels.BAhead;
         Vector512<float> c00 = default, c01 = default;
         Vector512<float> c10 = default, c11 = default;
         Vector512<float> c20 = default, c21 = default;
@@ -48,6 +51,12 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
 
         for (; depth > 0; depth--)
         {
+            if (Sse.IsSupported)
+            {
+                Sse.Prefetch1(a + aAhead);
+                Sse.Prefetch1(b + bAhead);
+            }
+
             var b0 = Vector512.Load(b);
             var b1 = Vector512.Load(b + Width);
             var x = Vector512.Create(a[0]);
@@ -92,7 +101,7 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
             x = Vector512.Create(a[13]);
             cD0 = Vector512.FusedMultiplyAdd(x, b0, cD0);
             cD1 = Vector512.FusedMultiplyAdd(x, b1, cD1);
-            a += 14;
+            a += aStride;
             b += bStride;
         }
 

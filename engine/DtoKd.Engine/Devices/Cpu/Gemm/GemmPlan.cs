@@ -35,6 +35,8 @@ internal unsafe struct GemmPlan<TKernel>
     // Each tile packs its rows of A itself, which over fewer columns would take more than a twentieth of its time.
     private const int MinTileColumns = 192;
 
+    private const int LineElements = Pool.Alignment / sizeof(float);
+
     // A full tile of the largest kernel.
     private const int EdgeCapacity = 14 * 32;
 
@@ -52,7 +54,9 @@ internal unsafe struct GemmPlan<TKernel>
     private readonly int _rowTiles;
     private readonly int _columnTiles;
     private readonly int _threads;
+    private readonly bool _readsAInPlace;
     private readonly bool _readsBInPlace;
+    private readonly int _slabBlocks;
 
     private float* _packedB;
     private int _firstColumn;
@@ -74,8 +78,12 @@ internal unsafe struct GemmPlan<TKernel>
         _depthBlocks = Math.Max(1, Pieces(k, DepthBlock));
         _depth = Even(k, _depthBlocks, 8);
         _slabColumns = Even(n, Pieces(n, SlabColumns), TKernel.Columns);
-        // With few rows a packed B would hardly be read more often than packing reads it.
-        _readsBInPlace = b.ColumnStride == 1 && m <= 2 * TKernel.Rows;
+        // Of A transposed and B as it is, each step's panel lies in a few lines of the cache: the gradient of a weight, a long sum
+        // over two tall matrices, would spend a tenth of its time packing them. And with few rows a packed B would hardly be read
+        // more often than packing reads it.
+        _readsAInPlace = a.RowStride == 1 && b.ColumnStride == 1;
+        _readsBInPlace = _readsAInPlace || (b.ColumnStride == 1 && m <= 2 * TKernel.Rows);
+        _slabBlocks = _readsBInPlace && n % TKernel.Columns == 0 ? _depthBlocks : SlabBlocks;
 
         _threads = threads;
         _rowTiles = Pieces(m, TKernel.RowBlock);
@@ -83,7 +91,7 @@ internal unsafe struct GemmPlan<TKernel>
         if (threads > 1)
         {
             // Rows are cut first: that only reads each panel of B more often, from the L2 or L3.
-            double flops = 2.0 * m * _slabColumns * Math.Min(k, SlabBlocks * DepthBlock);
+            double flops = 2.0 * m * _slabColumns * Math.Min(k, _slabBlocks * DepthBlock);
             int tasks = (int)Math.Clamp(flops / FlopsPerTask, 1, EnoughTasks);
             _rowTiles = Math.Clamp(tasks, _rowTiles, Math.Max(_rowTiles, Pieces(m, TKernel.RowBlock / 2)));
             // As much for each thread: tiles differ by one panel at most.
@@ -94,7 +102,7 @@ internal unsafe struct GemmPlan<TKernel>
     }
 
     /// <summary>Slabs of B, to be taken in order.</summary>
-    public readonly int Slabs => Pieces(_n, _slabColumns) * Pieces(_depthBlocks, SlabBlocks);
+    public readonly int Slabs => Pieces(_n, _slabColumns) * Pieces(_depthBlocks, _slabBlocks);
 
     /// <summary>Independent tasks that pack the slab.</summary>
     public readonly int PackTasks => _readsBInPlace
@@ -105,17 +113,19 @@ internal unsafe struct GemmPlan<TKernel>
     public readonly int TileTasks => _rowTiles * _columnTiles;
 
     /// <summary>Elements of the buffer for a packed slab.</summary>
-    public readonly long SlabLength => (long)Math.Min(_depthBlocks, SlabBlocks) * _slabColumns * _depth;
+    public readonly long SlabLength => _readsBInPlace && _n % TKernel.Columns == 0
+        ? 0
+        : (long)Math.Min(_depthBlocks, _slabBlocks) * _slabColumns * _depth;
 
     /// <summary>Turns to slab <paramref name="slab"/>.</summary>
     public void Select(int slab, float* buffer)
     {
-        int depthSlabs = Pieces(_depthBlocks, SlabBlocks);
+        int depthSlabs = Pieces(_depthBlocks, _slabBlocks);
         _packedB = buffer;
         _firstColumn = slab / depthSlabs * _slabColumns;
         _columns = Math.Min(_slabColumns, _n - _firstColumn);
-        _firstBlock = slab % depthSlabs * SlabBlocks;
-        _blocks = Math.Min(SlabBlocks, _depthBlocks - _firstBlock);
+        _firstBlock = slab % depthSlabs * _slabBlocks;
+        _blocks = Math.Min(_slabBlocks, _depthBlocks - _firstBlock);
     }
 
     /// <summary>Packs some columns of one block of K; of a B read in place, only an incomplete last panel.</summary>
@@ -142,18 +152,22 @@ internal unsafe struct GemmPlan<TKernel>
         // Which task this thread takes next is only likely, and a wrong guess costs little.
         var (nextRow, nextLastRow) = task + _threads < TileTasks ? Rows(task + _threads) : default;
         int calls = Pieces(rows, TKernel.Rows) * Pieces(lastColumn - firstColumn, TKernel.Columns);
-        float* packedA = PackBuffers.A((long)Pieces(rows, TKernel.Rows) * TKernel.Rows * _depth + Packing.Overrun);
+        // Of an A read in place, only an incomplete last panel is packed.
+        int wholeRows = rows / TKernel.Rows * TKernel.Rows;
+        int packedRows = _readsAInPlace ? wholeRows : 0;
+        float* packedA = PackBuffers.A((long)Pieces(rows - packedRows, TKernel.Rows) * TKernel.Rows * _depth + Packing.Overrun);
         float* edge = stackalloc float[EdgeCapacity];
 
         for (int block = 0; block < _blocks; block++)
         {
             int depth = DepthOf(block);
             int step = (_firstBlock + block) * _depth;
-            Packing.Pack(_a.Data + row * _a.RowStride + step * _a.ColumnStride, _a.RowStride, _a.ColumnStride, rows, depth,
-                TKernel.Rows, packedA);
-            var ahead = block + 1 < _blocks
-                ? Prefetch(row, lastRow, block + 1, calls)
-                : Prefetch(nextRow, nextLastRow, 0, calls);
+            float* firstA = _a.Data + row * _a.RowStride + step * _a.ColumnStride;
+            Packing.Pack(firstA + packedRows * _a.RowStride, _a.RowStride, _a.ColumnStride, rows - packedRows, depth, TKernel.Rows, packedA);
+            bool goesOn = block + 1 < _blocks;
+            var next = !goesOn ? Prefetch(nextRow, nextLastRow, 0, calls)
+                : _readsAInPlace ? default
+                : Prefetch(row, lastRow, block + 1, calls);
             for (int j = firstColumn; j < lastColumn; j += TKernel.Columns)
             {
                 float* b = PackedPanel(block, j);
@@ -166,14 +180,24 @@ internal unsafe struct GemmPlan<TKernel>
 
                 for (int i = 0; i < rows; i += TKernel.Rows)
                 {
-                    ahead.Next();
-                    float* a = packedA + (long)i * depth;
+                    next.Next();
+                    bool inPlace = i < packedRows;
+                    var panels = new TilePanels(
+                        inPlace ? firstA + i : packedA + (long)(i - packedRows) * depth,
+                        inPlace ? _a.ColumnStride : TKernel.Rows,
+                        b,
+                        bStride)
+                    {
+                        // What is read in place arrives one block ahead: a line of A in the first column, one of B in each row.
+                        AAhead = goesOn && inPlace && j == firstColumn ? depth * _a.ColumnStride : 0,
+                        BAhead = goesOn && inPlace && i < TKernel.Columns ? depth * bStride + i / TKernel.Rows * LineElements : 0,
+                    };
                     var epilogue = EpilogueOf(block, row + i, _firstColumn + j);
                     float* c = _c + (row + i) * _cStride + _firstColumn + j;
-                    if (i + TKernel.Rows <= rows && j + TKernel.Columns <= _columns)
-                        TKernel.Tile(depth, a, b, bStride, c, _cStride, epilogue);
+                    if (i < wholeRows && j + TKernel.Columns <= _columns)
+                        TKernel.Tile(depth, panels, c, _cStride, epilogue);
                     else
-                        EdgeTile(depth, a, b, bStride, c, rows - i, _columns - j, epilogue, edge);
+                        EdgeTile(depth, panels, c, rows - i, _columns - j, epilogue, edge);
                 }
             }
         }
@@ -181,11 +205,11 @@ internal unsafe struct GemmPlan<TKernel>
 
     /// <summary>A tile that sticks out of C is computed whole beside it; what lies inside is then copied.</summary>
     private readonly void EdgeTile(
-        int depth, float* a, float* b, long bStride, float* c, int rows, int columns, in TileEpilogue epilogue, float* edge)
+        int depth, in TilePanels panels, float* c, int rows, int columns, in TileEpilogue epilogue, float* edge)
     {
         rows = Math.Min(rows, TKernel.Rows);
         columns = Math.Min(columns, TKernel.Columns);
-        TKernel.Tile(depth, a, b, bStride, edge, TKernel.Columns, new TileEpilogue { Alpha = epilogue.Alpha });
+        TKernel.Tile(depth, panels, edge, TKernel.Columns, new TileEpilogue { Alpha = epilogue.Alpha });
         for (int i = 0; i < rows; i++)
         {
             for (int j = 0; j < columns; j++)

@@ -20,13 +20,33 @@ internal unsafe interface IMicroKernel
 
     /// <summary>Computes one full tile.</summary>
     /// <param name="depth">Steps along K.</param>
-    /// <param name="a">Packed panel of A: [depth, Rows].</param>
-    /// <param name="b">Panel of B: [depth, Columns], one step every <paramref name="bStride"/> elements.</param>
-    /// <param name="bStride">Elements between two steps of B; Columns when packed.</param>
+    /// <param name="panels">What is multiplied.</param>
     /// <param name="c">The tile's first element.</param>
     /// <param name="cStride">Elements between two rows of C.</param>
     /// <param name="epilogue">What to do with the sums.</param>
-    static abstract void Tile(int depth, float* a, float* b, long bStride, float* c, long cStride, in TileEpilogue epilogue);
+    static abstract void Tile(int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue);
+}
+
+/// <summary>The panels that one tile is the product of.</summary>
+/// <param name="a">[depth, Rows] of A.</param>
+/// <param name="aStride">Elements between two steps of A; Rows when packed.</param>
+/// <param name="b">[depth, Columns] of B.</param>
+/// <param name="bStride">Elements between two steps of B; Columns when packed.</param>
+internal readonly unsafe struct TilePanels(float* a, long aStride, float* b, long bStride)
+{
+    public float* A { get; } = a;
+
+    public long AStride { get; } = aStride;
+
+    public float* B { get; } = b;
+
+    public long BStride { get; } = bStride;
+
+    /// <summary>How far before its use a line of A is asked for, in elements; 0 for not at all.</summary>
+    public long AAhead { get; init; }
+
+    /// <summary>The same of B.</summary>
+    public long BAhead { get; init; }
 }
 
 /// <summary>The part of a <see cref="GemmEpilogue"/> that concerns one tile in one block of K.</summary>

@@ -20,8 +20,10 @@ internal readonly unsafe struct PortableKernel : IMicroKernel
 
     // Named scalars, because the JIT keeps an array of vectors in memory; no tiering, because the loop is the whole cost.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Tile(int depth, float* a, float* b, long bStride, float* c, long cStride, in TileEpilogue epilogue)
+    public static void Tile(int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue)
     {
+        float* a = panels.A, b = panels.B;
+        long aStride = panels.AStride, bStride = panels.BStride;
         Vector<float> c00 = default, c01 = default;
         Vector<float> c10 = default, c11 = default;
         Vector<float> c20 = default, c21 = default;
@@ -42,7 +44,7 @@ internal readonly unsafe struct PortableKernel : IMicroKernel
             x = Vector.Create(a[3]);
             c30 = Vector.MultiplyAddEstimate(x, b0, c30);
             c31 = Vector.MultiplyAddEstimate(x, b1, c31);
-            a += 4;
+            a += aStride;
             b += bStride;
         }
 
