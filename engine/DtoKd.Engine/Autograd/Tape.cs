@@ -69,6 +69,7 @@ public sealed class Tape
                 var node = _nodes[i];
                 if (i <= output.Node && gradients.Take(i) is { } dy)
                 {
+                    _step.Running = node.Name;
                     using (dy)
                     using (_step.Scope())
                         node.Backward(dy, gradients);

@@ -38,7 +38,7 @@ public static partial class Op
         return y;
     }
 
-    private readonly struct AddFormula : IMap
+    internal readonly struct AddFormula : IMap
     {
         public static int Arity => 2;
 
@@ -46,7 +46,7 @@ public static partial class Op
             where V : unmanaged, ILane<V> => a + b;
     }
 
-    private readonly struct SubFormula : IMap
+    internal readonly struct SubFormula : IMap
     {
         public static int Arity => 2;
 
@@ -69,7 +69,7 @@ public static partial class Op
         }
     }
 
-    private readonly struct MulFormula : IBinary
+    internal readonly struct MulFormula : IBinary
     {
         public V Value<V>(V a, V b)
             where V : unmanaged, ILane<V> => a * b;
@@ -81,7 +81,7 @@ public static partial class Op
             where V : unmanaged, ILane<V> => a;
     }
 
-    private readonly struct DivFormula : IBinary
+    internal readonly struct DivFormula : IBinary
     {
         public V Value<V>(V a, V b)
             where V : unmanaged, ILane<V> => a / b;
@@ -93,7 +93,7 @@ public static partial class Op
             where V : unmanaged, ILane<V> => -a / (b * b);
     }
 
-    private readonly struct AffineFormula(double factor, double summand) : IMap
+    internal readonly struct AffineFormula(double factor, double summand) : IMap
     {
         public static int Arity => 1;
 

@@ -23,7 +23,7 @@ public static partial class Op
             ? Pointwise.Unary("gelu", x, default(GeluFormula))
             : Pointwise.Unary("gelu", x, default(GeluTanhFormula));
 
-    private readonly struct GeluFormula : IUnary
+    internal readonly struct GeluFormula : IUnary
     {
         // 1 / sqrt(2) and 1 / sqrt(2 pi)
         private const double InverseRoot2 = 0.707106781186547524;
@@ -41,7 +41,7 @@ public static partial class Op
             where V : unmanaged, ILane<V> => V.MultiplyAdd(V.Of(0.5), V.Erf(x * V.Of(InverseRoot2)), V.Of(0.5));
     }
 
-    private readonly struct GeluTanhFormula : IUnary
+    internal readonly struct GeluTanhFormula : IUnary
     {
         // sqrt(2 / pi), and with it 0.044715 of the cubic term
         private const double Linear = 0.797884560802865356;

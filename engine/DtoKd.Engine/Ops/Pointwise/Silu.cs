@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Silu(Tensor x) => Pointwise.Unary("silu", x, default(SiluFormula));
 
-    private readonly struct SiluFormula : IUnary
+    internal readonly struct SiluFormula : IUnary
     {
         public static bool SlopeOfResult => false;
 
