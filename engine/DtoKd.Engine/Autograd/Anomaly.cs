@@ -1,7 +1,7 @@
 namespace DtoKd.Engine;
 
 /// <summary>Looks for the first NaN or infinity of a step.</summary>
-internal static unsafe class Anomaly
+internal static class Anomaly
 {
     /// <summary>Checks what no record on the tape has checked: constants, parameters, and results without a gradient.</summary>
     public static void CheckInputs(Step step, string op, ReadOnlySpan<Tensor?> inputs)
@@ -40,12 +40,17 @@ internal static unsafe class Anomaly
     {
         if (!x.DType.IsFloat())
             return null;
+        return x.DType == DType.F64 ? Find(x.ToArray<double>(), x.Shape, nanOnly) : Find(x.ToArray<float>(), x.Shape, nanOnly);
+    }
+
+    private static string? Find<T>(T[] values, Shape shape, bool nanOnly)
+        where T : System.Numerics.INumber<T>
+    {
         long count = 0;
         double first = 0;
-        var index = new StridedIndex(x.Shape, x.Strides);
-        for (long i = 0; i < x.Count; i++, index.Next())
+        foreach (var element in values)
         {
-            double value = x.DType == DType.F64 ? x.Pointer<double>()[index.Offset] : x.Pointer<float>()[index.Offset];
+            double value = double.CreateChecked(element);
             if (nanOnly ? !double.IsNaN(value) : double.IsFinite(value))
                 continue;
             if (count++ == 0)
@@ -53,6 +58,6 @@ internal static unsafe class Anomaly
         }
 
         string name = double.IsNaN(first) ? "NaN" : first > 0 ? "infinity" : "-infinity";
-        return count == 0 ? null : $"{name} ({count} of {x.Count} elements of {x.Shape})";
+        return count == 0 ? null : $"{name} ({count} of {shape.Count} elements of {shape})";
     }
 }

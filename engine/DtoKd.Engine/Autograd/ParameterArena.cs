@@ -64,15 +64,14 @@ public sealed class ParameterArena : IDisposable
             var random = new PhiloxStream(seed, PhiloxStream.StreamOf(parameter.Name), 0);
             if (DType == DType.F32)
             {
-                parameter.Initialiser(view.Span<float>(), parameter.Shape, random);
+                using var room = view.OnHost<float>();
+                parameter.Initialiser(room.Span, parameter.Shape, random);
                 continue;
             }
 
             var values = new float[parameter.Shape.Count];
             parameter.Initialiser(values, parameter.Shape, random);
-            var target = view.Span<double>();
-            for (int i = 0; i < values.Length; i++)
-                target[i] = values[i];
+            view.CopyFrom<double>(Array.ConvertAll(values, value => (double)value));
         }
     }
 
@@ -122,7 +121,7 @@ public sealed class ParameterArena : IDisposable
     {
         Shape shape = [checked((int)FlatLength)];
         var flat = new Tensor(
-            Device, new Storage(Device.Pool, FlatLength * DType.Size()), DType, shape, Strides.Contiguous(shape), 0, origin);
+            Device, new Storage(Device.Pool, FlatLength * DType.Size(), origin), DType, shape, Strides.Contiguous(shape), 0, origin);
         flat.Clear();
         return flat;
     }
@@ -146,12 +145,8 @@ public sealed class ParameterArena : IDisposable
     {
         Claim(name);
         var tensor = new Tensor(
-            Device, new Storage(Device.Pool, shape.Count * dtype.Size()), dtype, shape, Strides.Contiguous(shape), 0, name);
-        tensor.Clear();
-        if (value != 0 && dtype == DType.F32)
-            tensor.Span<float>().Fill((float)value);
-        else if (value != 0 && dtype == DType.F64)
-            tensor.Span<double>().Fill(value);
+            Device, new Storage(Device.Pool, shape.Count * dtype.Size(), name), dtype, shape, Strides.Contiguous(shape), 0, name);
+        tensor.Fill(value);
         var buffer = new NamedBuffer(name, tensor);
         _buffers.Add(buffer);
         return buffer;

@@ -70,6 +70,7 @@ public sealed class Tape
                 if (i <= output.Node && gradients.Take(i) is { } dy)
                 {
                     _step.Device.Profile?.Enter(node.BackwardName);
+                    _step.Running = node.Name;
                     using (dy)
                     using (_step.Scope())
                         node.Backward(dy, gradients);

@@ -62,6 +62,33 @@ public sealed unsafe partial class Tensor : IDisposable
     /// <summary>What the elements lie in; tensors that share it are views of each other.</summary>
     internal Storage Storage => _storage;
 
+    /// <summary>The first element's place in the storage, in elements.</summary>
+    internal long Offset => _offset;
+
+    /// <summary>The number of elements from the lowest to the highest in memory, gaps included, of a tensor that is not empty.</summary>
+    internal long Extent
+    {
+        get
+        {
+            long extent = 1;
+            for (int axis = 0; axis < Shape.Rank; axis++)
+                extent += (Shape[axis] - 1) * Math.Abs(Strides[axis]);
+            return extent;
+        }
+    }
+
+    /// <summary>How many elements before the first one the lowest in memory lies: 0 unless a stride is negative.</summary>
+    internal long Before
+    {
+        get
+        {
+            long before = 0;
+            for (int axis = 0; axis < Shape.Rank; axis++)
+                before += (Shape[axis] - 1) * Math.Max(0, -Strides[axis]);
+            return before;
+        }
+    }
+
     internal bool IsReleased => _released;
 
     /// <summary>Set by <see cref="Scope.Return"/>: the tensor moves to the surrounding scope.</summary>
@@ -73,18 +100,73 @@ public sealed unsafe partial class Tensor : IDisposable
         where T : unmanaged
     {
         var result = new T[Count];
-        var source = Pointer<T>();
-        if (IsContiguous)
-        {
-            new ReadOnlySpan<T>(source, result.Length).CopyTo(result);
-            return result;
-        }
-
-        var index = new StridedIndex(Shape, Strides);
-        for (int i = 0; i < result.Length; i++, index.Next())
-            result[i] = source[index.Offset];
+        CopyTo(result.AsSpan());
         return result;
     }
+
+    /// <summary>Copies the elements in row-major order to the host.</summary>
+    /// <typeparam name="T">The element type: float, double, int, long or bool, the one of <see cref="DType"/>.</typeparam>
+    /// <param name="target">Room for <see cref="Count"/> elements.</param>
+    /// <exception cref="ArgumentException">The span has another length.</exception>
+    public void CopyTo<T>(Span<T> target)
+        where T : unmanaged
+    {
+        RequireType<T>();
+        RequireLength(target.Length);
+        if (Count == 0)
+            return;
+        if (IsContiguous)
+        {
+            Device.Read(_storage, ByteOffset, MemoryMarshal.AsBytes(target));
+            return;
+        }
+
+        long before = Before;
+        if (Device.IsHost)
+        {
+            Gather(new ReadOnlySpan<T>(Pointer<T>() - before, checked((int)Extent)), before, target);
+            return;
+        }
+
+        var stretch = new T[Extent];
+        Device.Read(_storage, ByteOffset - (before * DType.Size()), MemoryMarshal.AsBytes(stretch.AsSpan()));
+        Gather(stretch, before, target);
+    }
+
+    /// <summary>Overwrites the elements with ones of the host in row-major order. For tensors that no tape has seen.</summary>
+    /// <typeparam name="T">The element type, the one of <see cref="DType"/>.</typeparam>
+    /// <param name="values"><see cref="Count"/> elements.</param>
+    /// <exception cref="ArgumentException">The span has another length.</exception>
+    /// <exception cref="InvalidOperationException">Another element type, or not contiguous.</exception>
+    public void CopyFrom<T>(ReadOnlySpan<T> values)
+        where T : unmanaged
+    {
+        RequireType<T>();
+        RequireContiguous();
+        RequireLength(values.Length);
+        if (Count > 0)
+            Device.Write(MemoryMarshal.AsBytes(values), _storage, ByteOffset);
+    }
+
+    /// <summary>
+    /// The elements for writing on the host: in place where they are there, otherwise in a buffer of undefined contents that is
+    /// copied to the device when disposed. All of them must be written.
+    /// </summary>
+    /// <typeparam name="T">The element type, the one of <see cref="DType"/>.</typeparam>
+    /// <exception cref="InvalidOperationException">Another element type, or not contiguous.</exception>
+    public HostBuffer<T> OnHost<T>()
+        where T : unmanaged
+    {
+        RequireType<T>();
+        RequireContiguous();
+        return new HostBuffer<T>(this);
+    }
+
+    /// <summary>The elements for reading on the host: in place where they are there, otherwise a copy.</summary>
+    /// <typeparam name="T">The element type, the one of <see cref="DType"/>.</typeparam>
+    /// <exception cref="InvalidOperationException">Another element type, or not contiguous.</exception>
+    public ReadOnlySpan<T> ReadOnHost<T>()
+        where T : unmanaged => Device.IsHost ? Span<T>() : ToArray<T>();
 
     /// <summary>The elements of a float tensor in row-major order, as doubles.</summary>
     public double[] ToDoubles() =>
@@ -96,23 +178,29 @@ public sealed unsafe partial class Tensor : IDisposable
     {
         if (Count != 1)
             throw new InvalidOperationException($"Item() needs one element, the result of {Origin} has shape {Shape}");
+        ThrowIfReleased();
+        long bits = 0;
+        Device.Read(_storage, ByteOffset, new Span<byte>(&bits, DType.Size()));
         return DType switch
         {
-            DType.F32 => *Pointer<float>(),
-            DType.F64 => *Pointer<double>(),
-            DType.I32 => *Pointer<int>(),
-            DType.I64 => *Pointer<long>(),
-            _ => *Pointer<bool>() ? 1 : 0,
+            DType.F32 => *(float*)&bits,
+            DType.F64 => *(double*)&bits,
+            DType.I32 => *(int*)&bits,
+            DType.I64 => bits,
+            _ => bits != 0 ? 1 : 0,
         };
     }
 
     /// <summary>The elements in place. Writing through it is for tensors that no tape has seen.</summary>
     /// <exception cref="InvalidOperationException">Another element type, or not contiguous.</exception>
+    /// <exception cref="NotSupportedException">
+    /// The elements are not in the host's memory: use <see cref="ToArray"/>, <see cref="CopyTo"/>, <see cref="CopyFrom"/> or
+    /// <see cref="OnHost"/>.
+    /// </exception>
     public Span<T> Span<T>()
         where T : unmanaged
     {
-        if (!IsContiguous)
-            throw new InvalidOperationException($"the {Shape} view made by {Origin} is not contiguous");
+        RequireContiguous();
         return new Span<T>(Pointer<T>(), checked((int)Count));
     }
 
@@ -148,12 +236,14 @@ public sealed unsafe partial class Tensor : IDisposable
     /// <summary>The address of the first element.</summary>
     /// <exception cref="InvalidOperationException">Another element type.</exception>
     /// <exception cref="ObjectDisposedException">The step or scope of this tensor has ended.</exception>
+    /// <exception cref="NotSupportedException">The elements are not in the host's memory.</exception>
     internal T* Pointer<T>()
         where T : unmanaged
     {
-        if (DTypes.Of<T>() != DType)
-            throw new InvalidOperationException($"the result of {Origin} has elements of type {DType}, not {DTypes.Of<T>()}");
+        RequireType<T>();
         ThrowIfReleased();
+        if (!Device.IsHost)
+            throw NotOnHost();
         return (T*)_storage.Address + _offset;
     }
 
@@ -161,7 +251,9 @@ public sealed unsafe partial class Tensor : IDisposable
     internal byte* Bytes()
     {
         ThrowIfReleased();
-        return (byte*)_storage.Address + (_offset * DType.Size());
+        if (!Device.IsHost)
+            throw NotOnHost();
+        return (byte*)_storage.Address + ByteOffset;
     }
 
     /// <summary>A tensor over the same storage, owned by the caller.</summary>
@@ -195,8 +287,19 @@ public sealed unsafe partial class Tensor : IDisposable
     /// <summary>Sets every element of a contiguous tensor to zero.</summary>
     internal void Clear()
     {
-        if (Device.Computes)
-            NativeMemory.Clear(Bytes(), (nuint)(Count * DType.Size()));
+        ThrowIfReleased();
+        if (Device.Computes && Count > 0)
+            Device.Clear(_storage, ByteOffset, Count * DType.Size());
+    }
+
+    /// <summary>Sets every element of a contiguous tensor.</summary>
+    internal void Fill(double value)
+    {
+        ThrowIfReleased();
+        if (value == 0 && !double.IsNegative(value))
+            Clear();
+        else if (Device.Computes && Count > 0)
+            Device.Fill(this, value);
     }
 
     /// <summary>The same tensor under a second owner: storage lives until both have let go.</summary>
@@ -207,7 +310,41 @@ public sealed unsafe partial class Tensor : IDisposable
         return alias;
     }
 
-    private void ThrowIfReleased()
+    private long ByteOffset => _offset * DType.Size();
+
+    internal NotSupportedException NotOnHost() => new(
+        $"{Step?.Running ?? Origin} reads the {Shape} tensor of {Origin} in the host's memory, but it is on {Device.Name}: "
+        + "the operation has no kernel there; a program copies with ToArray, CopyTo, CopyFrom or OnHost");
+
+    private void RequireType<T>()
+        where T : unmanaged
+    {
+        if (DTypes.Of<T>() != DType)
+            throw new InvalidOperationException($"the result of {Origin} has elements of type {DType}, not {DTypes.Of<T>()}");
+    }
+
+    private void RequireContiguous()
+    {
+        if (!IsContiguous)
+            throw new InvalidOperationException($"the {Shape} view made by {Origin} is not contiguous");
+    }
+
+    private void RequireLength(int length)
+    {
+        ThrowIfReleased();
+        if (length != Count)
+            throw new ArgumentException($"{length} elements for a tensor of shape {Shape}");
+    }
+
+    private void Gather<T>(ReadOnlySpan<T> stretch, long first, Span<T> target)
+        where T : unmanaged
+    {
+        var index = new StridedIndex(Shape, Strides);
+        for (int i = 0; i < target.Length; i++, index.Next())
+            target[i] = stretch[checked((int)(first + index.Offset))];
+    }
+
+    internal void ThrowIfReleased()
     {
         if (_released)
             throw new ObjectDisposedException(null, $"the {Shape} tensor made by {Origin} was used after its step or scope ended");

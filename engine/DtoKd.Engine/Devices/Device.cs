@@ -3,7 +3,12 @@ namespace DtoKd.Engine;
 /// <summary>Where tensors live and operations run. It owns the memory pool; it knows no operation.</summary>
 public abstract class Device : IDisposable
 {
-    private protected Device(Pool pool) => Pool = pool;
+    private protected Device(Pool pool, bool isHost)
+    {
+        Pool = pool;
+        IsHost = isHost;
+    }
+
 
     /// <summary>A short name, as <c>--device</c> takes it: <c>cpu</c>.</summary>
     public abstract string Name { get; }
@@ -19,6 +24,26 @@ public abstract class Device : IDisposable
 
     /// <summary>Measures where the time of steps goes; null, at first, for not measuring.</summary>
     public OpProfile? Profile { get; set; }
+
+    /// <summary>Whether tensors lie in the host's memory, where it can read and write them in place.</summary>
+    internal bool IsHost { get; }
+
+    /// <summary>Waits until everything that was asked of the device is done: before a clock is read.</summary>
+    public virtual void Synchronize()
+    {
+    }
+
+    /// <summary>Copies bytes of a storage to the host.</summary>
+    internal abstract void Read(Storage source, long offset, Span<byte> target);
+
+    /// <summary>Copies bytes of the host into a storage.</summary>
+    internal abstract void Write(ReadOnlySpan<byte> source, Storage target, long offset);
+
+    /// <summary>Sets bytes of a storage to zero.</summary>
+    internal abstract void Clear(Storage target, long offset, long bytes);
+
+    /// <summary>Sets every element of a contiguous, not empty tensor of any type.</summary>
+    internal abstract void Fill(Tensor target, double value);
 
     /// <summary>Releases threads and cached memory. Tensors of the device must not be used afterwards.</summary>
     public virtual void Dispose()

@@ -47,6 +47,15 @@ internal sealed class StridedLoop
     /// <summary>The number of inner rows.</summary>
     public long Rows { get; }
 
+    /// <summary>The axes that remain; the last one is the inner row.</summary>
+    public int Rank => _rank;
+
+    /// <summary>The size of an axis that remains.</summary>
+    public long Size(int axis) => _sizes[axis];
+
+    /// <summary>The stride of an operand along an axis that remains; 0 for an operand that there is not.</summary>
+    public long Stride(int axis, int operand) => _strides[(axis * MaxOperands) + operand];
+
     /// <summary>The stride of an operand along the inner row.</summary>
     public long InnerStride(int operand) => _rank == 0 ? 1 : _strides[((_rank - 1) * MaxOperands) + operand];
 

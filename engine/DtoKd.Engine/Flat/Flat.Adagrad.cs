@@ -22,6 +22,12 @@ public static unsafe partial class Flat
     /// <param name="step">The numbers of this step.</param>
     public static void Adagrad(Tensor weights, Tensor gradient, double scale, Tensor squares, FlatRange range, AdagradStep step)
     {
+        if (!weights.Device.IsHost)
+        {
+            Gpu.FlatGpu.Update(new Gpu.AdagradRule(scale, step), range, weights, gradient, squares);
+            return;
+        }
+
         var pieces = Pieces([range]);
         ForEach(weights, pieces.Count, piece =>
         {

@@ -13,6 +13,12 @@ public static unsafe partial class Flat
     /// <param name="share">How much of the new value enters: 1 minus the decay.</param>
     public static void Average(Tensor average, Tensor value, double share)
     {
+        if (!average.Device.IsHost)
+        {
+            Gpu.FlatGpu.Update(new Gpu.AverageRule(share), new FlatRange(0, average.Count), average, value);
+            return;
+        }
+
         var pieces = Pieces([new FlatRange(0, average.Count)]);
         ForEach(average, pieces.Count, piece =>
         {

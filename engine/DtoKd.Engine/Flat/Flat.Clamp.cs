@@ -9,6 +9,12 @@ public static unsafe partial class Flat
     /// <param name="limit">The largest magnitude.</param>
     public static void Clamp(Tensor flat, double limit)
     {
+        if (!flat.Device.IsHost)
+        {
+            Gpu.FlatGpu.Update(new Gpu.ClampRule(limit), new FlatRange(0, flat.Count), flat, flat);
+            return;
+        }
+
         var pieces = Pieces([new FlatRange(0, flat.Count)]);
         ForEach(flat, pieces.Count, piece =>
         {

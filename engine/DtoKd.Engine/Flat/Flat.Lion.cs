@@ -23,6 +23,12 @@ public static unsafe partial class Flat
     /// <param name="step">The numbers of this step.</param>
     public static void Lion(Tensor weights, Tensor gradient, double scale, Tensor momentum, FlatRange range, LionStep step)
     {
+        if (!weights.Device.IsHost)
+        {
+            Gpu.FlatGpu.Update(new Gpu.LionRule(scale, step), range, weights, gradient, momentum);
+            return;
+        }
+
         var pieces = Pieces([range]);
         ForEach(weights, pieces.Count, piece =>
         {

@@ -42,6 +42,15 @@ public static unsafe partial class Flat
         Tensor weights, Tensor gradient, double scale, Tensor first, Tensor second, Tensor? largest, FlatRange range,
         AdamStep step)
     {
+        if (!weights.Device.IsHost)
+        {
+            if (largest is null)
+                Gpu.FlatGpu.Update(new Gpu.AdamRule(scale, step), range, weights, gradient, first, second);
+            else
+                Gpu.FlatGpu.Update(new Gpu.AmsGradRule(scale, step), range, weights, gradient, first, second, largest);
+            return;
+        }
+
         var pieces = Pieces([range]);
         ForEach(weights, pieces.Count, piece =>
         {
@@ -64,6 +73,12 @@ public static unsafe partial class Flat
     /// <param name="step">The numbers of this step.</param>
     public static void Sgd(Tensor weights, Tensor gradient, double scale, Tensor velocity, FlatRange range, SgdStep step)
     {
+        if (!weights.Device.IsHost)
+        {
+            Gpu.FlatGpu.Update(new Gpu.SgdRule(scale, step), range, weights, gradient, velocity);
+            return;
+        }
+
         var pieces = Pieces([range]);
         ForEach(weights, pieces.Count, piece =>
         {

@@ -26,6 +26,12 @@ public static unsafe partial class Flat
     public static void RmsProp(
         Tensor weights, Tensor gradient, double scale, Tensor second, Tensor velocity, FlatRange range, RmsPropStep step)
     {
+        if (!weights.Device.IsHost)
+        {
+            Gpu.FlatGpu.Update(new Gpu.RmsPropRule(scale, step), range, weights, gradient, second, velocity);
+            return;
+        }
+
         var pieces = Pieces([range]);
         ForEach(weights, pieces.Count, piece =>
         {

@@ -27,6 +27,12 @@ public static unsafe partial class Flat
         int k = gradients.Count;
         if (gram.Length != k * k)
             throw new ArgumentException($"the Gram matrix of {k} gradients has {k * k} elements, not {gram.Length}");
+        if (!gradients[0].Device.IsHost)
+        {
+            Gpu.FlatGpu.Gram(gradients, ranges, gram);
+            return;
+        }
+
         int pairs = k * (k + 1) / 2;
         var pieces = Pieces(ranges);
         var sums = new double[pieces.Count * pairs];
@@ -51,6 +57,8 @@ public static unsafe partial class Flat
     {
         if (coefficients.Length != gradients.Count)
             throw new ArgumentException($"{coefficients.Length} coefficients for {gradients.Count} gradients");
+        if (!mixed.Device.IsHost)
+            return Gpu.FlatGpu.Mix(gradients, coefficients, mixed);
         var factors = coefficients.ToArray();
         var pieces = Pieces([new FlatRange(0, mixed.Count)]);
         var sums = new double[pieces.Count];

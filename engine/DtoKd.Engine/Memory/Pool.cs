@@ -50,15 +50,18 @@ public unsafe class Pool
             {
                 while (blocks.TryPop(out nint block))
                 {
-                    NativeMemory.AlignedFree((void*)block);
+                    FreeBlock(block);
                     ReservedBytes -= size;
                 }
             }
         }
     }
 
-    // Virtual for the tests that put blocks beside unreadable pages.
-    internal virtual nint Rent(long bytes, out long blockBytes)
+    /// <summary>Hands out a block of at least so many bytes; its contents are undefined.</summary>
+    /// <param name="bytes">The bytes wanted.</param>
+    /// <param name="owner">Who wants them, for the message when memory runs out.</param>
+    /// <param name="blockBytes">The block's size, to be given back with it.</param>
+    internal virtual nint Rent(long bytes, string owner, out long blockBytes)
     {
         long size = SizeClass(bytes);
         blockBytes = size;
@@ -85,6 +88,29 @@ public unsafe class Pool
         }
     }
 
+    /// <summary>Takes a block from the system; 0 when there is no room.</summary>
+    private protected virtual nint AllocateBlock(long size)
+    {
+        try
+        {
+            return (nint)NativeMemory.AlignedAlloc((nuint)size, Alignment);
+        }
+        catch (OutOfMemoryException)
+        {
+            return 0;
+        }
+    }
+
+    /// <summary>Gives a block back to the system.</summary>
+    private protected virtual void FreeBlock(nint block) => NativeMemory.AlignedFree((void*)block);
+
+    /// <summary>The message when there is no room for a block.</summary>
+    private protected virtual string NoRoomFor(long size) =>
+        (ReservedBytes + size > _limit
+            ? $"the pool's limit of {_limit:N0} bytes leaves no room for {size:N0} more"
+            : $"the system has no {size:N0} bytes left")
+        + $" ({LiveBytes:N0} are in use): lower the batch size";
+
     internal static long SizeClass(long bytes)
     {
         if (bytes <= 256)
@@ -101,18 +127,18 @@ public unsafe class Pool
         if (ReservedBytes + size > _limit)
             Trim();
         if (ReservedBytes + size > _limit)
-            throw new InsufficientMemoryException(
-                $"the pool's limit of {_limit:N0} bytes leaves no room for {size:N0} more ({LiveBytes:N0} are in use): lower the batch size");
-        try
+            throw new InsufficientMemoryException(NoRoomFor(size));
+        nint block = AllocateBlock(size);
+        if (block == 0)
         {
-            void* block = NativeMemory.AlignedAlloc((nuint)size, Alignment);
-            ReservedBytes += size;
-            return (nint)block;
+            // What is kept for reuse has other sizes: give it back and ask once more.
+            Trim();
+            block = AllocateBlock(size);
         }
-        catch (OutOfMemoryException)
-        {
-            throw new InsufficientMemoryException(
-                $"the system has no {size:N0} bytes left ({LiveBytes:N0} are in use): lower the batch size");
-        }
+
+        if (block == 0)
+            throw new InsufficientMemoryException(NoRoomFor(size));
+        ReservedBytes += size;
+        return block;
     }
 }

@@ -53,6 +53,9 @@ public sealed class Step : IDisposable
     /// </summary>
     public bool DetectsAnomalies { get; init; }
 
+    /// <summary>The operation that runs, for the messages of what goes wrong in it.</summary>
+    internal string? Running { get; set; }
+
     /// <summary>The tape.</summary>
     /// <exception cref="InvalidOperationException">The step records nothing.</exception>
     public Tape Tape => _tape ?? throw new InvalidOperationException("this step records no gradients: begin it with Step.Training");
@@ -87,7 +90,7 @@ public sealed class Step : IDisposable
         if (values.Length != shape.Count)
             throw new ArgumentException($"{values.Length} values do not fill shape {shape}");
         var tensor = New(shape, DTypes.Of<T>(), "input");
-        values.CopyTo(tensor.Span<T>());
+        tensor.CopyFrom(values);
         return tensor;
     }
 
@@ -106,14 +109,11 @@ public sealed class Step : IDisposable
         return tensor;
     }
 
-    /// <summary>A float tensor whose elements are all <paramref name="value"/>.</summary>
+    /// <summary>A tensor whose elements are all <paramref name="value"/>.</summary>
     public Tensor Full(Shape shape, double value, DType dtype = DType.F32)
     {
         var tensor = New(shape, dtype, "full");
-        if (dtype == DType.F64)
-            tensor.Span<double>().Fill(value);
-        else
-            tensor.Span<float>().Fill((float)value);
+        tensor.Fill(value);
         return tensor;
     }
 
@@ -177,6 +177,8 @@ public sealed class Step : IDisposable
             step = own;
         }
 
+        if (step is not null)
+            step.Running = op;
         // What a backward rule computes on the way is its own affair: the gradients that it hands in are checked.
         if (step is { DetectsAnomalies: true, _runsBackward: false })
             Anomaly.CheckInputs(step, op, inputs);
@@ -197,7 +199,7 @@ public sealed class Step : IDisposable
     internal Tensor NewUnowned(Shape shape, DType dtype, string origin)
     {
         ObjectDisposedException.ThrowIf(_ended, this);
-        var storage = new Storage(Device.Pool, shape.Count * dtype.Size());
+        var storage = new Storage(Device.Pool, shape.Count * dtype.Size(), origin);
         return new Tensor(Device, storage, dtype, shape, Strides.Contiguous(shape), 0, origin) { Step = this };
     }
 

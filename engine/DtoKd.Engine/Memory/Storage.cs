@@ -7,16 +7,17 @@ internal sealed class Storage
     private readonly long _blockBytes;
     private int _references = 1;
 
-    public Storage(Pool pool, long bytes)
+    public Storage(Pool pool, long bytes, string owner)
     {
         _pool = pool;
         Bytes = bytes;
-        Address = pool.Rent(bytes, out _blockBytes);
+        Address = pool.Rent(bytes, owner, out _blockBytes);
     }
 
     /// <summary>The bytes that were asked for.</summary>
     public long Bytes { get; }
 
+    /// <summary>Where the block starts: in the host's memory, or in that of the pool's device.</summary>
     public nint Address { get; private set; }
 
     /// <summary>Whether nobody but the caller holds this storage, so that it may be overwritten.</summary>

@@ -52,13 +52,13 @@ public static class ModelFile
         switch (tensor.DType)
         {
             case DType.F32:
-                writer.Add(name, SafetensorsType.F32, shape, stream => stream.Write(MemoryMarshal.AsBytes(tensor.Span<float>())));
+                writer.Add(name, SafetensorsType.F32, shape, stream => stream.Write(MemoryMarshal.AsBytes(tensor.ReadOnHost<float>())));
                 break;
             case DType.F64:
-                writer.Add(name, SafetensorsType.F64, shape, stream => stream.Write(MemoryMarshal.AsBytes(tensor.Span<double>())));
+                writer.Add(name, SafetensorsType.F64, shape, stream => stream.Write(MemoryMarshal.AsBytes(tensor.ReadOnHost<double>())));
                 break;
             case DType.I64:
-                writer.Add(name, SafetensorsType.I64, shape, stream => stream.Write(MemoryMarshal.AsBytes(tensor.Span<long>())));
+                writer.Add(name, SafetensorsType.I64, shape, stream => stream.Write(MemoryMarshal.AsBytes(tensor.ReadOnHost<long>())));
                 break;
             default:
                 throw new NotSupportedException($"{name}: {tensor.DType} tensors are not part of checkpoints");
@@ -71,13 +71,16 @@ public static class ModelFile
         switch (tensor.DType)
         {
             case DType.F32:
-                file.CopyTo(name, tensor.Span<float>());
+                using (var room = tensor.OnHost<float>())
+                    file.CopyTo(name, room.Span);
                 break;
             case DType.F64:
-                file.CopyTo(name, tensor.Span<double>());
+                using (var room = tensor.OnHost<double>())
+                    file.CopyTo(name, room.Span);
                 break;
             case DType.I64:
-                file.CopyTo(name, tensor.Span<long>());
+                using (var room = tensor.OnHost<long>())
+                    file.CopyTo(name, room.Span);
                 break;
             default:
                 throw new NotSupportedException($"{name}: {tensor.DType} tensors are not part of checkpoints");

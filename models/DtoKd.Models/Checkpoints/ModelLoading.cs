@@ -120,8 +120,8 @@ internal sealed class ModelLoading
     private static void Write(Tensor tensor, float[] values)
     {
         if (tensor.DType == DType.F64)
-            Array.ConvertAll(values, value => (double)value).CopyTo(tensor.Span<double>());
+            tensor.CopyFrom<double>(Array.ConvertAll(values, value => (double)value));
         else
-            values.CopyTo(tensor.Span<float>());
+            tensor.CopyFrom<float>(values);
     }
 }

@@ -35,7 +35,7 @@ public sealed class BatchNorm2d
     {
         var step = x.Step!;
         if (!step.IsReplay && step.IsTraining)
-            _batches.Value.Span<long>()[0]++;
+            Flat.Increment(_batches.Value);
         var (mean, variance) = step.IsReplay
             ? (step.Zeros(_mean.Value.Shape, x.DType), step.Zeros(_mean.Value.Shape, x.DType))
             : (_mean.Value, _variance.Value);

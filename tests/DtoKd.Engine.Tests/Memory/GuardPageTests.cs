@@ -35,14 +35,14 @@ public class GuardPageTests
         foreach (long bytes in new long[] { 0, 1, 4, 4095, 4096, 4097, 10000 })
         {
             var after = new GuardedPool(GuardedSide.After);
-            nint block = after.Rent(bytes, out long size);
+            nint block = after.Rent(bytes, "test", out long size);
             Terminate(block, bytes);
             Assert.False(GuardedPool.IsReadable(block + (nint)bytes));
             Assert.Equal(bytes > 0, GuardedPool.IsReadable(block));
             after.Return(block, size);
             Assert.False(GuardedPool.IsReadable(block));
             var before = new GuardedPool(GuardedSide.Before);
-            block = before.Rent(bytes, out size);
+            block = before.Rent(bytes, "test", out size);
             Terminate(block, bytes);
             Assert.False(GuardedPool.IsReadable(block - 1));
             Assert.Equal(bytes > 0, GuardedPool.IsReadable(block));

@@ -34,7 +34,7 @@ internal sealed unsafe partial class GuardedPool(GuardedSide side) : Pool
         return Access(address, 0) == 0 || Marshal.GetLastPInvokeError() != BadAddress;
     }
 
-    internal override nint Rent(long bytes, out long blockBytes)
+    internal override nint Rent(long bytes, string owner, out long blockBytes)
     {
         long inner = (bytes + _page - 1) / _page * _page;
         blockBytes = inner;

@@ -20,14 +20,14 @@ internal sealed record OpRun(Shape Shape, double[] Result, double[]?[] Gradients
     }
 
     public static OpRun On(
-        CpuDevice device, OpSample sample, DType floats, bool gradients, Layout layout = Layout.Contiguous)
+        Device device, OpSample sample, DType floats, bool gradients, Layout layout = Layout.Contiguous)
     {
         var (shape, result, grads) = Run(device, sample, floats, gradients, layout);
         return new OpRun(shape, result, grads, device.Pool.LiveBytes);
     }
 
     private static (Shape Shape, double[] Result, double[]?[] Gradients) Run(
-        CpuDevice device, OpSample sample, DType floats, bool gradients, Layout layout)
+        Device device, OpSample sample, DType floats, bool gradients, Layout layout)
     {
         using var step = gradients ? Step.Recording(device) : Step.Evaluation(device);
         var inputs = Inputs(step, sample, floats);

@@ -38,7 +38,8 @@ public static class Evaluation
             int size = loader.SizeOf(position);
             var images = step.Empty([size, format.Channels, format.Height, format.Width]);
             var labels = new long[size];
-            loader.Load(position, images.Span<float>(), labels);
+            using (var pixels = images.OnHost<float>())
+                loader.Load(position, pixels.Span, labels);
             var logits = model.Forward(images).Prediction.ToArray<float>();
             int classes = format.ClassNames.Count;
             for (int i = 0; i < size; i++)

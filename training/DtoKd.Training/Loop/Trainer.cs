@@ -262,7 +262,9 @@ public sealed class Trainer : IDisposable
         var format = _loader.Format;
         var batch = new Batch(
             step.Empty([part.Count, format.Channels, format.Height, format.Width]), step.Empty([part.Count], DType.I64));
-        _loader.Load(position, part.First, part.Count, batch.Images.Span<float>(), batch.Labels.Span<long>());
+        using var pixels = batch.Images.OnHost<float>();
+        using var labels = batch.Labels.OnHost<long>();
+        _loader.Load(position, part.First, part.Count, pixels.Span, labels.Span);
         return batch;
     }
 

@@ -1,7 +1,9 @@
+using System.Runtime.InteropServices;
+
 namespace DtoKd.Engine.Cpu;
 
 /// <summary>The processor: a team of threads and a vector width.</summary>
-public sealed class CpuDevice : Device
+public sealed unsafe class CpuDevice : Device
 {
     /// <summary>Makes a device of its own threads and pool.</summary>
     /// <param name="threads">Threads that compute, the caller included; all processors when null.</param>
@@ -15,7 +17,7 @@ public sealed class CpuDevice : Device
     public static CpuDevice Planning() => new(threads: 1) { Computes = false };
 
     internal CpuDevice(Pool pool, int? threads = null, SimdLevel? simd = null)
-        : base(pool)
+        : base(pool, isHost: true)
     {
         Team = new ThreadTeam(threads ?? Environment.ProcessorCount);
         Simd = simd ?? Cpu.Simd.Default;
@@ -29,6 +31,37 @@ public sealed class CpuDevice : Device
 
     /// <summary>The vector width of every kernel.</summary>
     public SimdLevel Simd { get; }
+
+    internal override void Read(Storage source, long offset, Span<byte> target) =>
+        new ReadOnlySpan<byte>((byte*)source.Address + offset, target.Length).CopyTo(target);
+
+    internal override void Write(ReadOnlySpan<byte> source, Storage target, long offset) =>
+        source.CopyTo(new Span<byte>((byte*)target.Address + offset, source.Length));
+
+    internal override void Clear(Storage target, long offset, long bytes) =>
+        NativeMemory.Clear((byte*)target.Address + offset, (nuint)bytes);
+
+    internal override void Fill(Tensor target, double value)
+    {
+        switch (target.DType)
+        {
+            case DType.F32:
+                target.Span<float>().Fill((float)value);
+                break;
+            case DType.F64:
+                target.Span<double>().Fill(value);
+                break;
+            case DType.I32:
+                target.Span<int>().Fill((int)value);
+                break;
+            case DType.I64:
+                target.Span<long>().Fill((long)value);
+                break;
+            default:
+                target.Span<bool>().Fill(value != 0);
+                break;
+        }
+    }
 
     /// <inheritdoc/>
     public override void Dispose()

@@ -126,7 +126,7 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels
         foreach (var offsets in layout.Offsets)
             depth += offsets.Length;
         long groupWeights = layout.TargetChannels * depth;
-        var packed = new Storage(device.Pool, groupWeights * g.Groups * sizeof(float));
+        var packed = new Storage(device.Pool, groupWeights * g.Groups * sizeof(float), "conv2d");
         try
         {
             float* packedWeight = (float*)packed.Address;
@@ -271,7 +271,7 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels
         // With few runs the channels are shared out as well; each part then lays out the images for itself.
         int parts = runs * g.Groups >= MaxPartials ? 1 : (g.GroupO + DotChannels - 1) / DotChannels;
         int partChannels = parts == 1 ? g.GroupO : DotChannels;
-        var partials = new Storage(device.Pool, runs * count * sizeof(float));
+        var partials = new Storage(device.Pool, runs * count * sizeof(float), "conv2d");
         try
         {
             float* px = x.Pointer<float>(), pdy = dy.Pointer<float>(), pdw = dw.Pointer<float>(), sums = (float*)partials.Address;

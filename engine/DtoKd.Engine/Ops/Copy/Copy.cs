@@ -33,6 +33,12 @@ public static unsafe partial class Op
         if (!to.Device.Computes)
             return;
         var loop = new StridedLoop(to.Shape, to.Strides, from.Strides);
+        if (!to.Device.IsHost)
+        {
+            Gpu.CopyGpu.Run(loop, from, to, accumulate);
+            return;
+        }
+
         switch (to.DType)
         {
             case DType.F32 when accumulate:

@@ -61,7 +61,7 @@ public static partial class Op
         return Reduce(Pointwise.Binary(op, x, y, formula), reduction, x.Count);
     }
 
-    private readonly struct SquaredErrorFormula : IBinary
+    internal readonly struct SquaredErrorFormula : IBinary
     {
         public V Value<V>(V a, V b)
             where V : unmanaged, ILane<V> => (a - b) * (a - b);
@@ -73,7 +73,7 @@ public static partial class Op
             where V : unmanaged, ILane<V> => (b - a) * V.Of(2);
     }
 
-    private readonly struct AbsoluteErrorFormula : IBinary
+    internal readonly struct AbsoluteErrorFormula : IBinary
     {
         public V Value<V>(V a, V b)
             where V : unmanaged, ILane<V> => V.Abs(a - b);
@@ -90,7 +90,7 @@ public static partial class Op
     }
 
     /// <summary>scale times Huber's loss: with c = min(d, delta), scale c (d - c / 2).</summary>
-    private readonly struct HuberFormula(double delta, double scale) : IBinary
+    internal readonly struct HuberFormula(double delta, double scale) : IBinary
     {
         public V Value<V>(V a, V b)
             where V : unmanaged, ILane<V>

@@ -23,7 +23,7 @@ public static partial class Op
         return Reduce(terms, reduction, logProbabilities.Shape[0]);
     }
 
-    private readonly struct KlDivFormula : IBinary
+    internal readonly struct KlDivFormula : IBinary
     {
         public V Value<V>(V logQ, V t)
             where V : unmanaged, ILane<V> => V.Select(V.Equal(t, V.Of(0)), V.Of(0), t * (V.Log(t) - logQ));

@@ -62,7 +62,7 @@ public static partial class Op
             throw new ArgumentException($"{op}: {name} of shape {input.Shape} does not broadcast to {x.Shape}");
     }
 
-    private readonly struct BceFormula : IBinary
+    internal readonly struct BceFormula : IBinary
     {
         public V Value<V>(V x, V t)
             where V : unmanaged, ILane<V> => V.Max(x, V.Of(0)) - (x * t) + V.Log1p(V.Exp(-V.Abs(x)));
@@ -75,7 +75,7 @@ public static partial class Op
     }
 
     /// <summary>With u = 1 - p_t: a u^gamma ce, and its slopes by the product rule.</summary>
-    private readonly struct FocalFormula(double alpha, double gamma) : IBinary
+    internal readonly struct FocalFormula(double alpha, double gamma) : IBinary
     {
         public V Value<V>(V x, V t)
             where V : unmanaged, ILane<V> => Weight(t) * Discount(U(x, t)) * default(BceFormula).Value(x, t);

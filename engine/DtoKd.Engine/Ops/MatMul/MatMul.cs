@@ -2,7 +2,8 @@ namespace DtoKd.Engine;
 
 public static partial class Op
 {
-    internal static readonly KernelTable<IMatMulKernels> MatMulKernels = new(new MatMulReference(), new MatMulCpu());
+    internal static readonly KernelTable<IMatMulKernels> MatMulKernels = 
+        new(new MatMulReference(), new MatMulCpu(), new Gpu.MatMulGpu());
 
     /// <summary>
     /// The matrix product: y[..., i, j] = sum over p of a[..., i, p] b[..., p, j]. Operands of any strides are read in place, so

@@ -25,7 +25,7 @@ public static partial class Op
         }
 
         var y = step.New(shape, x.DType, "pad");
-        Fill(y, value);
+        y.Fill(value);
         Tensor source = Untracked(step, x), target = y;
         for (int i = 0; i < pads.Length; i += 2)
         {
@@ -38,28 +38,6 @@ public static partial class Op
         if (step.Tracks(x))
             step.Record(y, new PadNode(pads.ToArray()), x);
         return y;
-    }
-
-    private static void Fill(Tensor y, double value)
-    {
-        switch (y.DType)
-        {
-            case DType.F32:
-                y.Span<float>().Fill((float)value);
-                break;
-            case DType.F64:
-                y.Span<double>().Fill(value);
-                break;
-            case DType.I32:
-                y.Span<int>().Fill((int)value);
-                break;
-            case DType.I64:
-                y.Span<long>().Fill((long)value);
-                break;
-            default:
-                y.Span<bool>().Fill(value != 0);
-                break;
-        }
     }
 
     /// <summary>What was put around is cut off again, and what was cut off has no gradient.</summary>

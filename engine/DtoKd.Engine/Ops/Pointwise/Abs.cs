@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Abs(Tensor x) => Pointwise.Unary("abs", x, default(AbsFormula));
 
-    private readonly struct AbsFormula : IUnary
+    internal readonly struct AbsFormula : IUnary
     {
         public static bool SlopeOfResult => false;
 

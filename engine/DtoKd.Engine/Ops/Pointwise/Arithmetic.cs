@@ -76,7 +76,7 @@ public static partial class Op
         }
     }
 
-    private readonly struct AddFormula : IMap
+    internal readonly struct AddFormula : IMap
     {
         public static int Arity => 2;
 
@@ -84,7 +84,7 @@ public static partial class Op
             where V : unmanaged, ILane<V> => a + b;
     }
 
-    private readonly struct SubFormula : IMap
+    internal readonly struct SubFormula : IMap
     {
         public static int Arity => 2;
 
@@ -107,7 +107,7 @@ public static partial class Op
         }
     }
 
-    private readonly struct DivFormula : IBinary
+    internal readonly struct DivFormula : IBinary
     {
         public V Value<V>(V a, V b)
             where V : unmanaged, ILane<V> => a / b;
@@ -119,7 +119,7 @@ public static partial class Op
             where V : unmanaged, ILane<V> => -a / (b * b);
     }
 
-    private readonly struct AffineFormula(double factor, double summand) : IMap
+    internal readonly struct AffineFormula(double factor, double summand) : IMap
     {
         public static int Arity => 1;
 

@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Atan(Tensor x) => Pointwise.Unary("atan", x, default(AtanFormula));
 
-    private readonly struct AtanFormula : IUnary
+    internal readonly struct AtanFormula : IUnary
     {
         public static bool SlopeOfResult => false;
 

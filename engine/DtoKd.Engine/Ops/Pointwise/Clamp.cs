@@ -14,7 +14,7 @@ public static partial class Op
         return Pointwise.Unary("clamp", x, new ClampFormula(min, max));
     }
 
-    private readonly struct ClampFormula(double min, double max) : IUnary
+    internal readonly struct ClampFormula(double min, double max) : IUnary
     {
         public static bool SlopeOfResult => false;
 

@@ -34,7 +34,7 @@ public static unsafe partial class Op
     public static Tensor Ge(Tensor a, Tensor b) => Compare<IsLessOrEqual>("ge", b, a);
 
     private static Tensor Compare<TTest>(string op, Tensor a, Tensor b)
-        where TTest : ITest
+        where TTest : struct, ITest
     {
         var step = Step.Of(op, a, b);
         step.RefuseGradient(op, a, b);
@@ -63,12 +63,18 @@ public static unsafe partial class Op
 
     private static void Compare<T, TTest>(Tensor a, Tensor b, Tensor y)
         where T : unmanaged, INumber<T>
-        where TTest : ITest
+        where TTest : struct, ITest
     {
-        T* pa = a.Pointer<T>(), pb = b.Pointer<T>();
-        bool* py = y.Pointer<bool>();
         var loop = new StridedLoop(
             y.Shape, y.Strides, a.Strides.BroadcastTo(a.Shape, y.Shape), b.Strides.BroadcastTo(b.Shape, y.Shape));
+        if (!y.Device.IsHost)
+        {
+            Gpu.CompareKernel<T, TTest>.Launch(loop, a, b, y);
+            return;
+        }
+
+        T* pa = a.Pointer<T>(), pb = b.Pointer<T>();
+        bool* py = y.Pointer<bool>();
         ((CpuDevice)y.Device).Team.ForRange(loop.Rows, Math.Max(1, CompareGrain / loop.Inner), (start, end) =>
         {
             Span<long> at = stackalloc long[StridedLoop.MaxOperands];
@@ -82,37 +88,37 @@ public static unsafe partial class Op
 
     private static void CompareRow<T, TTest>(T* a, long strideA, T* b, long strideB, bool* y, long count)
         where T : unmanaged, INumber<T>
-        where TTest : ITest
+        where TTest : struct, ITest
     {
         for (long i = 0; i < count; i++)
             y[i] = TTest.Of(a[i * strideA], b[i * strideB]);
     }
 
-    private interface ITest
+    internal interface ITest
     {
         static abstract bool Of<T>(T a, T b)
             where T : INumber<T>;
     }
 
-    private readonly struct IsEqual : ITest
+    internal readonly struct IsEqual : ITest
     {
         public static bool Of<T>(T a, T b)
             where T : INumber<T> => a == b;
     }
 
-    private readonly struct IsDifferent : ITest
+    internal readonly struct IsDifferent : ITest
     {
         public static bool Of<T>(T a, T b)
             where T : INumber<T> => a != b;
     }
 
-    private readonly struct IsLess : ITest
+    internal readonly struct IsLess : ITest
     {
         public static bool Of<T>(T a, T b)
             where T : INumber<T> => a < b;
     }
 
-    private readonly struct IsLessOrEqual : ITest
+    internal readonly struct IsLessOrEqual : ITest
     {
         public static bool Of<T>(T a, T b)
             where T : INumber<T> => a <= b;

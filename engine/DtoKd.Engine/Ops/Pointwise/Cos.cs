@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Cos(Tensor x) => Pointwise.Unary("cos", x, default(CosFormula));
 
-    private readonly struct CosFormula : IUnary
+    internal readonly struct CosFormula : IUnary
     {
         public static bool SlopeOfResult => false;
 

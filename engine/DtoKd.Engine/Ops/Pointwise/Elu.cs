@@ -7,7 +7,7 @@ public static partial class Op
     /// <param name="alpha">The distance of the lower bound from 0.</param>
     public static Tensor Elu(Tensor x, double alpha = 1) => Pointwise.Unary("elu", x, new EluFormula(alpha));
 
-    private readonly struct EluFormula(double alpha) : IUnary
+    internal readonly struct EluFormula(double alpha) : IUnary
     {
         public static bool SlopeOfResult => false;
 

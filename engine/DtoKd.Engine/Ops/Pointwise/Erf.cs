@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Erf(Tensor x) => Pointwise.Unary("erf", x, default(ErfFormula));
 
-    private readonly struct ErfFormula : IUnary
+    internal readonly struct ErfFormula : IUnary
     {
         public static bool SlopeOfResult => false;
 

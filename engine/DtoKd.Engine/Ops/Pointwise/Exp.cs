@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Exp(Tensor x) => Pointwise.Unary("exp", x, default(ExpFormula));
 
-    private readonly struct ExpFormula : IUnary
+    internal readonly struct ExpFormula : IUnary
     {
         public static bool SlopeOfResult => true;
 

@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Expm1(Tensor x) => Pointwise.Unary("expm1", x, default(Expm1Formula));
 
-    private readonly struct Expm1Formula : IUnary
+    internal readonly struct Expm1Formula : IUnary
     {
         public static bool SlopeOfResult => true;
 

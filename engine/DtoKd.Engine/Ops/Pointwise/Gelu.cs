@@ -23,7 +23,7 @@ public static partial class Op
             ? Pointwise.UnaryWithSlope("gelu", x, default(GeluFormula))
             : Pointwise.UnaryWithSlope("gelu", x, default(GeluTanhFormula));
 
-    private readonly struct GeluFormula : IUnaryWithSlope
+    internal readonly struct GeluFormula : IUnaryWithSlope
     {
         // 1 / sqrt(2 pi)
         private const double InverseRoot2Pi = 0.398942280401432678;
@@ -40,7 +40,7 @@ public static partial class Op
         }
     }
 
-    private readonly struct GeluTanhFormula : IUnaryWithSlope
+    internal readonly struct GeluTanhFormula : IUnaryWithSlope
     {
         // sqrt(2 / pi), and with it 0.044715 of the cubic term
         private const double Linear = 0.797884560802865356;

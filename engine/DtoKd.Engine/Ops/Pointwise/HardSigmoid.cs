@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor HardSigmoid(Tensor x) => Pointwise.Unary("hardsigmoid", x, default(HardSigmoidFormula));
 
-    private readonly struct HardSigmoidFormula : IUnary
+    internal readonly struct HardSigmoidFormula : IUnary
     {
         public static bool SlopeOfResult => false;
 

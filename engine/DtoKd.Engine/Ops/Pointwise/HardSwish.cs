@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor HardSwish(Tensor x) => Pointwise.Unary("hardswish", x, default(HardSwishFormula));
 
-    private readonly struct HardSwishFormula : IUnary
+    internal readonly struct HardSwishFormula : IUnary
     {
         public static bool SlopeOfResult => false;
 

@@ -7,7 +7,7 @@ public static partial class Op
     /// <param name="slope">The slope below 0.</param>
     public static Tensor LeakyRelu(Tensor x, double slope = 0.01) => Pointwise.Unary("leakyrelu", x, new LeakyReluFormula(slope));
 
-    private readonly struct LeakyReluFormula(double slope) : IUnary
+    internal readonly struct LeakyReluFormula(double slope) : IUnary
     {
         public static bool SlopeOfResult => false;
 

@@ -9,7 +9,7 @@ public static partial class Op
     public static Tensor Lerp(Tensor a, Tensor b, double weight) =>
         WeightedSum("lerp", a, b, new LerpFormula(weight), 1 - weight, weight);
 
-    private readonly struct LerpFormula(double weight) : IMap
+    internal readonly struct LerpFormula(double weight) : IMap
     {
         public static int Arity => 2;
 

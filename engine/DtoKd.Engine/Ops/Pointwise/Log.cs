@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Log(Tensor x) => Pointwise.Unary("log", x, default(LogFormula));
 
-    private readonly struct LogFormula : IUnary
+    internal readonly struct LogFormula : IUnary
     {
         public static bool SlopeOfResult => false;
 

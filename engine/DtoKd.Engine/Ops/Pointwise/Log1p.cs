@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Log1p(Tensor x) => Pointwise.Unary("log1p", x, default(Log1pFormula));
 
-    private readonly struct Log1pFormula : IUnary
+    internal readonly struct Log1pFormula : IUnary
     {
         public static bool SlopeOfResult => false;
 

@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor LogSigmoid(Tensor x) => Pointwise.Unary("logsigmoid", x, default(LogSigmoidFormula));
 
-    private readonly struct LogSigmoidFormula : IUnary
+    internal readonly struct LogSigmoidFormula : IUnary
     {
         public static bool SlopeOfResult => false;
 

@@ -8,7 +8,7 @@ public static partial class Op
     /// </summary>
     public static Tensor Maximum(Tensor a, Tensor b) => Pointwise.Binary("maximum", a, b, default(MaximumFormula));
 
-    private readonly struct MaximumFormula : IBinary
+    internal readonly struct MaximumFormula : IBinary
     {
         public V Value<V>(V a, V b)
             where V : unmanaged, ILane<V> => V.Max(a, b);

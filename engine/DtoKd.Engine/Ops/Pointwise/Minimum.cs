@@ -8,7 +8,7 @@ public static partial class Op
     /// </summary>
     public static Tensor Minimum(Tensor a, Tensor b) => Pointwise.Binary("minimum", a, b, default(MinimumFormula));
 
-    private readonly struct MinimumFormula : IBinary
+    internal readonly struct MinimumFormula : IBinary
     {
         public V Value<V>(V a, V b)
             where V : unmanaged, ILane<V> => V.Min(a, b);

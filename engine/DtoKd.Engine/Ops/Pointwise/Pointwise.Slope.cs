@@ -30,6 +30,12 @@ internal static unsafe partial class Pointwise
     {
         if (!y.Device.Computes)
             return;
+        if (!y.Device.IsHost)
+        {
+            Gpu.PointwiseGpu.RunWithSlope(formula, x, y, slope);
+            return;
+        }
+
         if (y.DType == DType.F64)
         {
             double* px = x.Pointer<double>(), py = y.Pointer<double>(), ps = slope.Pointer<double>();

@@ -57,6 +57,12 @@ internal static unsafe partial class Pointwise
             a.Strides.BroadcastTo(a.Shape, y.Shape),
             b.Strides.BroadcastTo(b.Shape, y.Shape),
             c.Strides.BroadcastTo(c.Shape, y.Shape));
+        if (!y.Device.IsHost)
+        {
+            Gpu.PointwiseGpu.Run(map, loop, y, a, b, c);
+            return;
+        }
+
         if (y.DType == DType.F64)
         {
             Reference(map, loop, y, a, b, c);

@@ -10,7 +10,7 @@ public static partial class Op
     /// <param name="b">The exponent.</param>
     public static Tensor Pow(Tensor a, Tensor b) => Pointwise.Binary("pow", a, b, default(PowFormula));
 
-    private readonly struct PowFormula : IBinary
+    internal readonly struct PowFormula : IBinary
     {
         public V Value<V>(V a, V b)
             where V : unmanaged, ILane<V> => Of(a, b);

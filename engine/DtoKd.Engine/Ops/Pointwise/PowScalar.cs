@@ -11,33 +11,54 @@ public static partial class Op
     public static Tensor PowScalar(Tensor x, double exponent) =>
         Pointwise.Unary("powscalar", x, new PowScalarFormula(exponent));
 
-    private readonly struct PowScalarFormula(double exponent) : IUnary
+    internal readonly struct PowScalarFormula(double exponent) : IUnary
     {
-        private const double LargestProduct = 16;
+        private readonly Power _value = new(exponent);
+        private readonly Power _slope = new(exponent - 1);
+        private readonly double _exponent = exponent;
 
         public static bool SlopeOfResult => false;
 
         public V Value<V>(V x)
-            where V : unmanaged, ILane<V> => Power(x, exponent);
+            where V : unmanaged, ILane<V> => _value.Of(x);
 
         public V Slope<V>(V x)
-            where V : unmanaged, ILane<V> =>
-            exponent == 0 ? V.Of(0) : V.Of(exponent) * Power(x, exponent - 1);
+            where V : unmanaged, ILane<V> => _exponent == 0 ? V.Of(0) : V.Of(_exponent) * _slope.Of(x);
+    }
 
-        private static V Power<V>(V x, double exponent)
-            where V : unmanaged, ILane<V>
+    /// <summary>x^exponent; how it is computed depends on the exponent alone and is settled here, not in every element.</summary>
+    private readonly struct Power
+    {
+        private const double LargestProduct = 16;
+
+        private readonly double _exponent;
+
+        // Factors of x; -1 for an exponent that is no product.
+        private readonly int _factors;
+        private readonly int _hasRoot;
+
+        public Power(double exponent)
         {
             double size = Math.Abs(exponent);
-            if (size > LargestProduct || Math.Floor(2 * size) != 2 * size)
-                return PowFormula.Of(x, V.Of(exponent));
-            var y = size == Math.Floor(size) ? V.Of(1) : V.Sqrt(x);
-            for (int rest = (int)size; rest > 0; rest >>= 1, x *= x)
+            bool isProduct = size <= LargestProduct && Math.Floor(2 * size) == 2 * size;
+            _exponent = exponent;
+            _factors = isProduct ? (int)size : -1;
+            _hasRoot = isProduct && size != Math.Floor(size) ? 1 : 0;
+        }
+
+        public V Of<V>(V x)
+            where V : unmanaged, ILane<V>
+        {
+            if (_factors < 0)
+                return PowFormula.Of(x, V.Of(_exponent));
+            var y = _hasRoot != 0 ? V.Sqrt(x) : V.Of(1);
+            for (int rest = _factors; rest > 0; rest >>= 1, x *= x)
             {
                 if ((rest & 1) != 0)
                     y *= x;
             }
 
-            return exponent < 0 ? V.Of(1) / y : y;
+            return _exponent < 0 ? V.Of(1) / y : y;
         }
     }
 }

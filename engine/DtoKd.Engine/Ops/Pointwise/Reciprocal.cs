@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Reciprocal(Tensor x) => Pointwise.Unary("reciprocal", x, default(ReciprocalFormula));
 
-    private readonly struct ReciprocalFormula : IUnary
+    internal readonly struct ReciprocalFormula : IUnary
     {
         public static bool SlopeOfResult => true;
 

@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Relu(Tensor x) => Pointwise.Unary("relu", x, default(ReluFormula));
 
-    private readonly struct ReluFormula : IUnary
+    internal readonly struct ReluFormula : IUnary
     {
         public static bool SlopeOfResult => true;
 

@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Rsqrt(Tensor x) => Pointwise.Unary("rsqrt", x, default(RsqrtFormula));
 
-    private readonly struct RsqrtFormula : IUnary
+    internal readonly struct RsqrtFormula : IUnary
     {
         public static bool SlopeOfResult => true;
 

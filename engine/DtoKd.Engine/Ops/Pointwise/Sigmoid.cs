@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Sigmoid(Tensor x) => Pointwise.Unary("sigmoid", x, default(SigmoidFormula));
 
-    private readonly struct SigmoidFormula : IUnary
+    internal readonly struct SigmoidFormula : IUnary
     {
         public static bool SlopeOfResult => true;
 

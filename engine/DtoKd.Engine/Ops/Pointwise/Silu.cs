@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Silu(Tensor x) => Pointwise.UnaryWithSlope("silu", x, default(SiluFormula));
 
-    private readonly struct SiluFormula : IUnaryWithSlope
+    internal readonly struct SiluFormula : IUnaryWithSlope
     {
         public V Value<V>(V x)
             where V : unmanaged, ILane<V> => x * SigmoidFormula.Of(x);

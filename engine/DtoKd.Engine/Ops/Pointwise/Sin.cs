@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Sin(Tensor x) => Pointwise.Unary("sin", x, default(SinFormula));
 
-    private readonly struct SinFormula : IUnary
+    internal readonly struct SinFormula : IUnary
     {
         public static bool SlopeOfResult => false;
 

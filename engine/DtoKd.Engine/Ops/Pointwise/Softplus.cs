@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Softplus(Tensor x) => Pointwise.Unary("softplus", x, default(SoftplusFormula));
 
-    private readonly struct SoftplusFormula : IUnary
+    internal readonly struct SoftplusFormula : IUnary
     {
         public static bool SlopeOfResult => false;
 

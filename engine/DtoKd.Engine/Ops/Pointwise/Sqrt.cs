@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Sqrt(Tensor x) => Pointwise.Unary("sqrt", x, default(SqrtFormula));
 
-    private readonly struct SqrtFormula : IUnary
+    internal readonly struct SqrtFormula : IUnary
     {
         public static bool SlopeOfResult => true;
 

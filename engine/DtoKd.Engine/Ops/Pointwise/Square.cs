@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Square(Tensor x) => Pointwise.Unary("square", x, default(SquareFormula));
 
-    private readonly struct SquareFormula : IUnary
+    internal readonly struct SquareFormula : IUnary
     {
         public static bool SlopeOfResult => false;
 

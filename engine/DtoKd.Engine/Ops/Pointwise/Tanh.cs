@@ -6,7 +6,7 @@ public static partial class Op
     /// <param name="x">A float tensor of any shape.</param>
     public static Tensor Tanh(Tensor x) => Pointwise.Unary("tanh", x, default(TanhFormula));
 
-    private readonly struct TanhFormula : IUnary
+    internal readonly struct TanhFormula : IUnary
     {
         public static bool SlopeOfResult => true;
 

@@ -57,14 +57,20 @@ public static unsafe partial class Op
     private static void Where<T>(Tensor mask, Tensor a, Tensor b, Tensor y)
         where T : unmanaged
     {
-        bool* pm = mask.Pointer<bool>();
-        T* pa = (T*)a.Bytes(), pb = (T*)b.Bytes(), py = (T*)y.Bytes();
         var loop = new StridedLoop(
             y.Shape,
             y.Strides,
             mask.Strides.BroadcastTo(mask.Shape, y.Shape),
             a.Strides.BroadcastTo(a.Shape, y.Shape),
             b.Strides.BroadcastTo(b.Shape, y.Shape));
+        if (!y.Device.IsHost)
+        {
+            Gpu.WhereKernel<T>.Launch(loop, mask, a, b, y);
+            return;
+        }
+
+        bool* pm = mask.Pointer<bool>();
+        T* pa = (T*)a.Bytes(), pb = (T*)b.Bytes(), py = (T*)y.Bytes();
         long sm = loop.InnerStride(1), sa = loop.InnerStride(2), sb = loop.InnerStride(3);
         var team = ((CpuDevice)y.Device).Team;
         if (loop.Rows == 1)

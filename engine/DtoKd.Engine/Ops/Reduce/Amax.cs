@@ -55,7 +55,7 @@ public static partial class Op
         }
     }
 
-    private readonly struct LargerOf : IFold
+    internal readonly struct LargerOf : IFold
     {
         public static double Start => double.NegativeInfinity;
 
@@ -63,7 +63,7 @@ public static partial class Op
             where V : unmanaged, ILane<V> => V.Max(a, b);
     }
 
-    private readonly struct SmallerOf : IFold
+    internal readonly struct SmallerOf : IFold
     {
         public static double Start => double.PositiveInfinity;
 
@@ -72,7 +72,7 @@ public static partial class Op
     }
 
     /// <summary>1 where two numbers are equal, 0 elsewhere.</summary>
-    private readonly struct EqualMap : IMap
+    internal readonly struct EqualMap : IMap
     {
         public static int Arity => 2;
 

@@ -27,6 +27,12 @@ internal static unsafe class Fold
     {
         if (y.Count == 0)
             return;
+        if (!x.Device.IsHost)
+        {
+            Gpu.FoldGpu.Run<TFold>(x, y, outer, reduced, inner);
+            return;
+        }
+
         if (x.DType == DType.F64)
         {
             Reference<TFold>(x.Pointer<double>(), y.Pointer<double>(), outer, reduced, inner);

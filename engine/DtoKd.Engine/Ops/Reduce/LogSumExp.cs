@@ -46,7 +46,7 @@ public static partial class Op
     }
 
     /// <summary>e^(x - max), or e^x where the maximum is infinite: the difference would be NaN.</summary>
-    private readonly struct ExpBelowMap : IMap
+    internal readonly struct ExpBelowMap : IMap
     {
         public static int Arity => 2;
 
@@ -58,7 +58,7 @@ public static partial class Op
     }
 
     /// <summary>log(sum) + max.</summary>
-    private readonly struct LogAboveMap : IMap
+    internal readonly struct LogAboveMap : IMap
     {
         public static int Arity => 2;
 
@@ -67,7 +67,7 @@ public static partial class Op
     }
 
     /// <summary>e^(x - y); 0 for an x of -infinity, even among its like.</summary>
-    private readonly struct ShareMap : IMap
+    internal readonly struct ShareMap : IMap
     {
         public static int Arity => 2;
 

@@ -71,7 +71,7 @@ public static unsafe partial class Op
         }
     }
 
-    private readonly struct ProductOf : IFold
+    internal readonly struct ProductOf : IFold
     {
         public static double Start => 1;
 

@@ -34,7 +34,7 @@ public static partial class Op
         return Reshape(Sum(x, [.. axes]), shape);
     }
 
-    internal static readonly KernelTable<ISumKernels> SumKernels = new(new SumReference(), new SumCpu());
+    internal static readonly KernelTable<ISumKernels> SumKernels = new(new SumReference(), new SumCpu(), new Gpu.SumGpu());
 
     /// <summary>The gradient of every summed element is that of the sum.</summary>
     private sealed class SumNode(Shape kept) : Node

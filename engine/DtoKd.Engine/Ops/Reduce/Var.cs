@@ -65,7 +65,7 @@ public static partial class Op
     }
 
     /// <summary>x - mean, from (x, mean, what rounding lost of the mean).</summary>
-    private readonly struct DeviationMap : IMap
+    internal readonly struct DeviationMap : IMap
     {
         public static int Arity => 3;
 
@@ -73,7 +73,7 @@ public static partial class Op
             where V : unmanaged, ILane<V> => a - b - c;
     }
 
-    private readonly struct SquaredDeviationMap : IMap
+    internal readonly struct SquaredDeviationMap : IMap
     {
         public static int Arity => 3;
 
@@ -82,7 +82,7 @@ public static partial class Op
     }
 
     /// <summary>A square root whose derivative at 0 is taken as 0, like that of the squares in it.</summary>
-    private readonly struct RootFormula : IUnary
+    internal readonly struct RootFormula : IUnary
     {
         public static bool SlopeOfResult => true;
 

@@ -1,0 +1,66 @@
+using ILGPU;
+
+namespace DtoKd.Engine.Gpu;
+
+/// <summary>
+/// Folds one number of every thread of a group into one, in a fixed order: by halves within warps, then over the warps in
+/// order. All threads of the group must take part; the group is of whole warps.
+/// </summary>
+internal static class GroupFold
+{
+    /// <summary>The most warps in a group.</summary>
+    private const int MaxWarps = 32;
+
+    /// <summary>The fold over the group, for every thread.</summary>
+    public static float Of<TFold>(float value)
+        where TFold : struct, IFold
+    {
+        value = OfWarp<TFold>(value);
+        var warps = SharedMemory.Allocate<float>(MaxWarps);
+        if (Warp.IsFirstLane)
+            warps[Warp.WarpIdx] = value;
+        Group.Barrier();
+        float all = warps[0];
+        int count = Group.DimX / Warp.WarpSize;
+        for (int i = 1; i < count; i++)
+            all = TFold.Of(new GpuLane(all), new GpuLane(warps[i])).Value;
+        // The next fold may use the same memory.
+        Group.Barrier();
+        return all;
+    }
+
+    /// <summary>The fold over the warp, for every thread of it.</summary>
+    public static float OfWarp<TFold>(float value)
+        where TFold : struct, IFold
+    {
+        for (int distance = 16; distance > 0; distance >>= 1)
+            value = TFold.Of(new GpuLane(value), new GpuLane(Warp.ShuffleXor(value, distance))).Value;
+        return value;
+    }
+
+    /// <summary>The sum over the group in double precision, for every thread.</summary>
+    public static double Sum(double value)
+    {
+        for (int distance = 16; distance > 0; distance >>= 1)
+            value += Warp.ShuffleXor(value, distance);
+        var warps = SharedMemory.Allocate<double>(MaxWarps);
+        if (Warp.IsFirstLane)
+            warps[Warp.WarpIdx] = value;
+        Group.Barrier();
+        double all = warps[0];
+        int count = Group.DimX / Warp.WarpSize;
+        for (int i = 1; i < count; i++)
+            all += warps[i];
+        Group.Barrier();
+        return all;
+    }
+}
+
+/// <summary>A sum as a fold.</summary>
+internal readonly struct SumOf : IFold
+{
+    public static double Start => 0;
+
+    public static V Of<V>(V a, V b)
+        where V : unmanaged, ILane<V> => a + b;
+}

@@ -1,0 +1,136 @@
+using System.Diagnostics;
+using ILGPU;
+using ILGPU.Backends;
+using ILGPU.Backends.EntryPoints;
+using ILGPU.Runtime;
+
+namespace DtoKd.Engine.Gpu;
+
+/// <summary>
+/// What every kernel is launched through: it compiles a kernel at its first launch, counts, and times when asked to.
+/// </summary>
+internal sealed class Launcher(Accelerator accelerator)
+{
+    private static int _kernels;
+
+    private ILaunched?[] _loaded = new ILaunched?[64];
+    private string? _broken;
+
+    private interface ILaunched
+    {
+        string Name { get; }
+
+        long Count { get; }
+
+        TimeSpan Time { get; }
+    }
+
+    /// <summary>Kernels launched so far.</summary>
+    public long Launches { get; private set; }
+
+    /// <summary>Whether to wait for each kernel and add up its time: it makes everything slower.</summary>
+    public bool IsTiming { get; set; }
+
+    /// <summary>Launches and, where they were timed, the time by kernel, the longest time first.</summary>
+    public IReadOnlyList<(string Kernel, long Launches, TimeSpan Time)> Statistics =>
+        [.. _loaded.OfType<ILaunched>().Select(kernel => (kernel.Name, kernel.Count, kernel.Time))
+            .OrderByDescending(kernel => kernel.Time).ThenByDescending(kernel => kernel.Count)];
+
+    /// <summary>Launches a kernel over a number of groups.</summary>
+    public void Launch<TKernel, TArgs>(long groups, int groupSize, in TArgs args)
+        where TKernel : struct, IKernel<TArgs>
+        where TArgs : struct
+    {
+        var kernel = Loaded<TKernel, TArgs>();
+        Launches++;
+        kernel.Count++;
+        long start = IsTiming ? Started() : 0;
+        kernel.Start(accelerator.DefaultStream, new KernelConfig(checked((int)groups), groupSize), args);
+        if (!IsTiming)
+            return;
+        accelerator.DefaultStream.Synchronize();
+        kernel.Time += Stopwatch.GetElapsedTime(start);
+    }
+
+    /// <summary>The name of a kernel in statistics and messages: <c>MapFlat&lt;GeluFormula&gt;</c>.</summary>
+    public static string NameOf(Type kernel)
+    {
+        if (!kernel.IsGenericType)
+            return kernel.Name;
+        string name = kernel.Name[..kernel.Name.IndexOf('`', StringComparison.Ordinal)];
+        return $"{name}<{string.Join(", ", kernel.GetGenericArguments().Select(NameOf))}>";
+    }
+
+    /// <summary>Compiles a kernel.</summary>
+    /// <param name="backend">The compiler.</param>
+    /// <param name="kernel">A struct that implements <see cref="IKernel{TArgs}"/>.</param>
+    /// <param name="args">Its arguments' type.</param>
+    public static CompiledKernel Compile(Backend backend, Type kernel, Type args)
+    {
+        var entry = typeof(KernelEntry).GetMethod(nameof(KernelEntry.Run))!.MakeGenericMethod(kernel, args);
+        int largest = (int)typeof(Launcher).GetMethod(nameof(GroupSizeOf), System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic)!
+            .MakeGenericMethod(kernel, args).Invoke(null, null)!;
+        return backend.Compile(
+            EntryPointDescription.FromExplicitlyGroupedKernel(entry), new KernelSpecialization(largest, null));
+    }
+
+    private static int GroupSizeOf<TKernel, TArgs>()
+        where TKernel : struct, IKernel<TArgs>
+        where TArgs : struct => TKernel.MaxGroupSize;
+
+    private long Started()
+    {
+        accelerator.DefaultStream.Synchronize();
+        return Stopwatch.GetTimestamp();
+    }
+
+    private LaunchedKernel<TArgs> Loaded<TKernel, TArgs>()
+        where TKernel : struct, IKernel<TArgs>
+        where TArgs : struct
+    {
+        int index = KernelIndex<TKernel>.Value;
+        if (index >= _loaded.Length)
+            Array.Resize(ref _loaded, 2 * index);
+        return (LaunchedKernel<TArgs>)(_loaded[index] ??= Load<TKernel, TArgs>());
+    }
+
+    private LaunchedKernel<TArgs> Load<TKernel, TArgs>()
+        where TKernel : struct, IKernel<TArgs>
+        where TArgs : struct
+    {
+        string name = NameOf(typeof(TKernel));
+        // After one failure ILGPU's context fails on every later kernel with an error that says nothing of the first.
+        if (_broken is not null)
+            throw new InvalidOperationException($"kernel {name} is not compiled, because an earlier one failed: {_broken}");
+        try
+        {
+            var kernel = accelerator.LoadKernel(Compile(accelerator.GetBackend(), typeof(TKernel), typeof(TArgs)));
+            return new LaunchedKernel<TArgs>(
+                name, kernel.CreateLauncherDelegate<Action<AcceleratorStream, KernelConfig, TArgs>>());
+        }
+        catch (Exception exception)
+        {
+            var cause = exception.GetBaseException();
+            _broken = $"{name}: {cause.Message}";
+            throw new InvalidOperationException($"kernel {name} cannot be compiled for {accelerator.Name}: {cause.Message}", exception);
+        }
+    }
+
+    /// <summary>The number of a kernel type, the same on all devices.</summary>
+    private static class KernelIndex<TKernel>
+    {
+        public static readonly int Value = Interlocked.Increment(ref _kernels) - 1;
+    }
+
+    private sealed class LaunchedKernel<TArgs>(string name, Action<AcceleratorStream, KernelConfig, TArgs> start) : ILaunched
+        where TArgs : struct
+    {
+        public string Name => name;
+
+        public Action<AcceleratorStream, KernelConfig, TArgs> Start => start;
+
+        public long Count { get; set; }
+
+        public TimeSpan Time { get; set; }
+    }
+}

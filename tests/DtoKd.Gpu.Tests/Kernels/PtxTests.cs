@@ -1,0 +1,65 @@
+using DtoKd.Engine.Gpu;
+using ILGPU;
+using ILGPU.Backends.PTX;
+using ILGPU.Runtime.Cuda;
+
+namespace DtoKd.Gpu.Tests.Kernels;
+
+/// <summary>What is compiled for a card, seen without one.</summary>
+public sealed class PtxTests(PtxTests.Compiler compiler) : IClassFixture<PtxTests.Compiler>
+{
+    public static TheoryData<string> Kernels => [.. KernelCatalog.All.Keys];
+
+    [Theory]
+    [MemberData(nameof(Kernels))]
+    public void Every_kernel_compiles_and_keeps_its_numbers_in_registers(string kernel)
+    {
+        foreach (var architecture in new[] { CudaArchitecture.SM_80, CudaArchitecture.SM_90 })
+        {
+            string ptx = compiler.Ptx(kernel, architecture);
+            Assert.Contains(".entry", ptx, StringComparison.Ordinal);
+            // Local memory is a hundred times slower than a register; a call takes its arguments through it.
+            Assert.DoesNotContain(".local", ptx, StringComparison.Ordinal);
+            Assert.DoesNotContain("call", ptx, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData("MapWithSlope<GeluFormula>", "fma.rn.f32")]
+    [InlineData("MapFlat<UnaryValue<SqrtFormula>>", "sqrt.rn.f32")]
+    [InlineData("FoldRows<SumOf>", "shfl.sync.bfly.b32")]
+    [InlineData("TiledProduct", "fma.rn.f32")]
+    [InlineData("TiledProduct", "ld.shared.f32")]
+    [InlineData("DotKernel", "fma.rn.f64", "add.f64")]
+    public void A_kernel_has_the_instructions_it_is_written_for(string kernel, params string[] anyOf)
+    {
+        string ptx = compiler.Ptx(kernel, CudaArchitecture.SM_90);
+        Assert.Contains(anyOf, instruction => ptx.Contains(instruction, StringComparison.Ordinal));
+    }
+
+    /// <summary>Compiles kernels, each once for an architecture.</summary>
+    public sealed class Compiler : IDisposable
+    {
+        private readonly Context _context = GpuContext.ForEmulator(8);
+        private readonly Dictionary<CudaArchitecture, PTXBackend> _backends = [];
+
+        public string Ptx(string kernel, CudaArchitecture architecture)
+        {
+            if (!_backends.TryGetValue(architecture, out var backend))
+            {
+                _backends[architecture] = backend = new PTXBackend(
+                    _context, new CudaCapabilityContext(architecture), architecture, CudaInstructionSet.ISA_78, null);
+            }
+
+            var (type, args) = KernelCatalog.All[kernel];
+            return ((PTXCompiledKernel)Launcher.Compile(backend, type, args)).PTXAssembly;
+        }
+
+        public void Dispose()
+        {
+            foreach (var backend in _backends.Values)
+                backend.Dispose();
+            _context.Dispose();
+        }
+    }
+}

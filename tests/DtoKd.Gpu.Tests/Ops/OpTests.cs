@@ -1,0 +1,115 @@
+using DtoKd.Engine;
+using DtoKd.Engine.Tests.Ops;
+
+namespace DtoKd.Gpu.Tests.Ops;
+
+/// <summary>The samples that every operation declares, on the emulated device against the double reference.</summary>
+public class OpTests
+{
+    /// <summary>Operations, or derivatives of them, that have no GPU kernels yet. What is listed must still refuse.</summary>
+    private static readonly HashSet<string> _withoutKernels =
+    [
+        "AdaptiveAvgPool2d",
+        "AdaptiveMaxPool2d",
+        "All",
+        "Any",
+        "ArgMax",
+        "ArgMin",
+        "Attention",
+        "AvgPool2d",
+        "BatchNorm",
+        "BatchedNms",
+        "BoxIou",
+        "Cholesky",
+        "CiouLoss",
+        "Conv1d",
+        "Conv2d",
+        "ConvTranspose2d",
+        "CrossEntropy",
+        "CumProd",
+        "CumSum",
+        "Determinant",
+        "DiouLoss",
+        "Gather",
+        "GeneralizedBoxIou",
+        "GiouLoss",
+        "GridSample",
+        "GroupNorm",
+        "IndexSelect",
+        "Interpolate",
+        "Inverse",
+        "KlDivergence",
+        "LayerNorm",
+        "LogSoftmax",
+        "MatrixExp",
+        "Max",
+        "MaxPool2d",
+        "Min",
+        "MixupTarget",
+        "MultiScaleDeformableAttention",
+        "NllLoss",
+        "Nms",
+        "OrthogonalCayley",
+        "OrthogonalExp",
+        "Prod",
+        "Scatter",
+        "SinePosition",
+        "Softmax",
+        "Solve",
+        "Sort",
+        "TopK",
+        "WindowAttention",
+    ];
+
+    private static readonly Dictionary<string, (OpDeclaration Op, OpSample Sample)> _samples = OpDeclaration.All
+        .SelectMany(op => op.Samples.Select(sample => (op, sample)))
+        .ToDictionary(pair => $"{pair.op.Methods[0]}: {pair.sample.Label}");
+
+    public static TheoryData<string> Samples => [.. _samples.Keys];
+
+    public static TheoryData<string> Unsupported => [.. _withoutKernels];
+
+    [Theory]
+    [MemberData(nameof(Samples))]
+    public void A_sample_equals_the_reference_or_its_operation_is_listed(string key)
+    {
+        var (op, sample) = _samples[key];
+        bool gradients = op.IsDifferentiable && sample.Inputs.Any(input => input.DType == DType.F32);
+        OpRun? run = null;
+        bool runs = Emulator.Runs(() => run = OpRun.On(Emulator.Device, sample, DType.F32, gradients));
+        if (!runs && _withoutKernels.Contains(op.Methods[0]))
+            return;
+        Assert.True(runs, $"{op.Methods[0]} has no kernel: write one, or list it");
+        var reference = OpRun.Of(sample, DType.F64, gradients);
+        Assert.Equal(reference.Shape, run!.Shape);
+        AssertClose(reference.Result, run.Result, sample.Tolerance, $"{key}: result");
+        for (int i = 0; i < run.Gradients.Length; i++)
+        {
+            if (run.Gradients[i] is { } gradient)
+                AssertClose(reference.Gradients[i]!, gradient, sample.Tolerance, $"{key}: gradient of input {i}");
+        }
+
+        Assert.Equal(0, run.LeftBytes);
+    }
+
+    [Theory(SkipTestWithoutData = true)]
+    [MemberData(nameof(Unsupported))]
+    public void What_is_listed_as_without_kernels_is_without(string method)
+    {
+        var op = Assert.Single(OpDeclaration.All, op => op.Methods[0] == method);
+        bool gradients = op.IsDifferentiable;
+        Assert.Contains(op.Samples, sample =>
+            !Emulator.Runs(() => OpRun.On(Emulator.Device, sample, DType.F32, gradients && sample.Inputs.Any(input => input.DType == DType.F32))));
+    }
+
+    private static void AssertClose(double[] expected, double[] actual, double tolerance, string what)
+    {
+        Assert.Equal(expected.Length, actual.Length);
+        double scale = expected.Where(double.IsFinite).Select(Math.Abs).DefaultIfEmpty(0).Max();
+        for (int i = 0; i < expected.Length; i++)
+        {
+            bool same = expected[i].Equals(actual[i]) || Math.Abs(expected[i] - actual[i]) <= (tolerance * scale) + 1e-7;
+            Assert.True(same, $"{what}: element {i} is {actual[i]:g9}, the reference has {expected[i]:g9}");
+        }
+    }
+}
