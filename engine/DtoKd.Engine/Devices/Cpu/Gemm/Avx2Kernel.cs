@@ -80,6 +80,10 @@ internal readonly unsafe struct Avx2Kernel : IMicroKernel
         Finish(c50, c51, c + 5 * cStride, 5, epilogue);
     }
 
+    public static void Edge(
+        int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, int rows, int columns) =>
+        EdgeTile.Run<Avx2Kernel>(depth, panels, c, cStride, epilogue, rows, columns);
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Finish(Vector256<float> left, Vector256<float> right, float* c, int row, in TileEpilogue epilogue)
     {

@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace DtoKd.Engine.Cpu;
 
 /// <summary>
@@ -36,9 +34,6 @@ internal unsafe struct GemmPlan<TKernel>
     private const int MinTileColumns = 192;
 
     private const int LineElements = Pool.Alignment / sizeof(float);
-
-    // A full tile of the largest kernel.
-    private const int EdgeCapacity = 14 * 32;
 
     private readonly int _m;
     private readonly int _n;
@@ -98,6 +93,9 @@ internal unsafe struct GemmPlan<TKernel>
             if (_rowTiles > threads)
                 _rowTiles = Math.Min(Pieces(_rowTiles, threads) * threads, Pieces(m, TKernel.Rows));
             _columnTiles = Math.Clamp(Pieces(tasks, _rowTiles), 1, Pieces(_slabColumns, MinTileColumns));
+            // A small C of a long sum: tiles below the usual size are better than idle threads.
+            if (_rowTiles * _columnTiles < Math.Min(tasks, threads))
+                _rowTiles = Math.Min(threads, Pieces(m, TKernel.Rows));
         }
     }
 
@@ -142,7 +140,6 @@ internal unsafe struct GemmPlan<TKernel>
     }
 
     /// <summary>Computes one tile of C over the slab's whole depth.</summary>
-    [SkipLocalsInit]
     public readonly void Tile(int task)
     {
         var (row, lastRow) = Rows(task);
@@ -156,7 +153,6 @@ internal unsafe struct GemmPlan<TKernel>
         int wholeRows = rows / TKernel.Rows * TKernel.Rows;
         int packedRows = _readsAInPlace ? wholeRows : 0;
         float* packedA = PackBuffers.A((long)Pieces(rows - packedRows, TKernel.Rows) * TKernel.Rows * _depth + Packing.Overrun);
-        float* edge = stackalloc float[EdgeCapacity];
 
         for (int block = 0; block < _blocks; block++)
         {
@@ -197,35 +193,9 @@ internal unsafe struct GemmPlan<TKernel>
                     if (i < wholeRows && j + TKernel.Columns <= _columns)
                         TKernel.Tile(depth, panels, c, _cStride, epilogue);
                     else
-                        EdgeTile(depth, panels, c, rows - i, _columns - j, epilogue, edge);
+                        TKernel.Edge(depth, panels, c, _cStride, epilogue, Math.Min(rows - i, TKernel.Rows), Math.Min(_columns - j, TKernel.Columns));
                 }
             }
-        }
-    }
-
-    /// <summary>A tile that sticks out of C is computed whole beside it; what lies inside is then copied.</summary>
-    private readonly void EdgeTile(
-        int depth, in TilePanels panels, float* c, int rows, int columns, in TileEpilogue epilogue, float* edge)
-    {
-        rows = Math.Min(rows, TKernel.Rows);
-        columns = Math.Min(columns, TKernel.Columns);
-        TKernel.Tile(depth, panels, edge, TKernel.Columns, new TileEpilogue { Alpha = epilogue.Alpha });
-        for (int i = 0; i < rows; i++)
-        {
-            for (int j = 0; j < columns; j++)
-            {
-                float sum = edge[j];
-                if (epilogue.AddC)
-                    sum += c[j];
-                if (epilogue.Bias != null)
-                    sum += epilogue.Bias[j];
-                if (epilogue.RowBias != null)
-                    sum += epilogue.RowBias[i];
-                c[j] = sum;
-            }
-
-            c += _cStride;
-            edge += TKernel.Columns;
         }
     }
 

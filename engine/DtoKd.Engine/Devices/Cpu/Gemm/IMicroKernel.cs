@@ -25,6 +25,10 @@ internal unsafe interface IMicroKernel
     /// <param name="cStride">Elements between two rows of C.</param>
     /// <param name="epilogue">What to do with the sums.</param>
     static abstract void Tile(int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue);
+
+    /// <summary>Computes a tile of which only the first rows and columns lie inside C.</summary>
+    static abstract void Edge(
+        int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, int rows, int columns);
 }
 
 /// <summary>The panels that one tile is the product of.</summary>

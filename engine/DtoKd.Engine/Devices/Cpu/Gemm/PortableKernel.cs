@@ -54,6 +54,10 @@ internal readonly unsafe struct PortableKernel : IMicroKernel
         Finish(c30, c31, c + 3 * cStride, 3, epilogue);
     }
 
+    public static void Edge(
+        int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, int rows, int columns) =>
+        EdgeTile.Run<PortableKernel>(depth, panels, c, cStride, epilogue, rows, columns);
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Finish(Vector<float> left, Vector<float> right, float* c, int row, in TileEpilogue epilogue)
     {

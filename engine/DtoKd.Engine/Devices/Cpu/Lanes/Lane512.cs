@@ -9,6 +9,8 @@ internal readonly unsafe struct Lane512(Vector512<float> value) : IFloatLane<Lan
 {
     private readonly Vector512<float> _value = value;
 
+    public Vector512<float> Value => _value;
+
     public static int Width => Vector512<float>.Count;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
