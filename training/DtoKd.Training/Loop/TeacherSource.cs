@@ -20,7 +20,7 @@ internal sealed record TeacherSource(string Name, bool IsFile, string? Model, st
         if (settings.TeacherModels.Count > 0 && settings.TeacherModels.Count != files)
         {
             throw new ArgumentException(
-                $"--teacher-model names {settings.TeacherModels.Count} networks, --teacher {files} checkpoints: one for each");
+                $"--teacher-model names {settings.TeacherModels.Count} network(s) for {files} checkpoint(s) among the teachers; name one for each");
         }
 
         var sources = new List<TeacherSource>();
