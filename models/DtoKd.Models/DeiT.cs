@@ -100,20 +100,23 @@ public sealed class DeiT : VisionModel
     {
         var step = images.Step!;
         int batch = images.Shape[0];
-        var features = new List<Tensor>();
+        List<Tensor> features = [], representation = [];
         var x = Embed(images);
         for (int i = 0; i < _blocks.Length; i++)
         {
             x = _blocks[i].Forward(x);
-            if (withFeatures && i < _blocks.Length - 1 && _featureBlocks.Contains(i))
-                features.Add(PatchMap(x));
+            if (!withFeatures || i == _blocks.Length - 1 || !_featureBlocks.Contains(i))
+                continue;
+            representation.Add(x);
+            features.Add(PatchMap(x));
         }
 
         x = _norm.Forward(x);
+        representation.Add(x);
         if (withFeatures)
             features.Add(PatchMap(x));
         Tensor Token(int index) => Op.Reshape(Op.Slice(x, 1, index, index + 1), [batch, _config.Size]);
-        return new ModelOutput(_head.Forward(Token(0)), features)
+        return new ModelOutput(_head.Forward(Token(0)), features, representation)
         {
             DistillationLogits = _distillationHead?.Forward(Token(1)),
         };

@@ -101,17 +101,16 @@ public sealed class RegNetY : VisionModel
     /// <inheritdoc/>
     public override ModelOutput Forward(Tensor images, bool withFeatures = false)
     {
-        var features = new List<Tensor>();
+        var maps = new List<Tensor>();
         var x = _stem.Forward(images);
         foreach (var stage in _stages)
         {
             foreach (var block in stage)
                 x = block.Forward(x);
-            if (withFeatures)
-                features.Add(x);
+            maps.Add(x);
         }
 
-        return new ModelOutput(_head.Forward(Op.Mean(x, [2, 3])), features);
+        return new ModelOutput(_head.Forward(Op.Mean(x, [2, 3])), withFeatures ? maps : [], maps);
     }
 
     private static int Halved(int size, int stride) => (size + stride - 1) / stride;

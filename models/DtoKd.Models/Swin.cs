@@ -69,16 +69,17 @@ public sealed class Swin : VisionModel
     /// <inheritdoc/>
     public override ModelOutput Forward(Tensor images, bool withFeatures = false)
     {
-        var features = new List<Tensor>();
+        List<Tensor> features = [], maps = [];
         var x = _patchNorm.Forward(Op.Permute(_patches.Forward(images), 0, 2, 3, 1));
         foreach (var stage in _stages)
         {
             x = stage.Forward(x);
+            maps.Add(x);
             if (withFeatures)
                 features.Add(Op.Permute(x, 0, 3, 1, 2));
         }
 
-        return new ModelOutput(_head.Forward(Op.Mean(_norm.Forward(x), [1, 2])), features);
+        return new ModelOutput(_head.Forward(Op.Mean(_norm.Forward(x), [1, 2])), features, maps);
     }
 
     /// <summary>Merging, in all stages but the first, then the blocks. Maps are [N, H, W, C].</summary>

@@ -7,7 +7,11 @@ namespace DtoKd.Models;
 /// <param name="Features">
 /// Maps [N, C, H, W], one for each of <see cref="VisionModel.Features"/>; empty if they were not asked for.
 /// </param>
-public sealed record ModelOutput(Tensor Logits, IReadOnlyList<Tensor> Features)
+/// <param name="Representation">
+/// The tensors, from shallow to deep, that logits and features are made of: no path leads from a parameter before the deepest
+/// of them to the logits or features around all of them. What comes after is heads.
+/// </param>
+public sealed record ModelOutput(Tensor Logits, IReadOnlyList<Tensor> Features, IReadOnlyList<Tensor> Representation)
 {
     /// <summary>The logits [N, classes] of a distillation token's head; null for a network without one.</summary>
     public Tensor? DistillationLogits { get; init; }

@@ -15,7 +15,7 @@ internal static class TrainCommand
             host,
             command,
             [Settings.Data(), Settings.Student("--model"), .. Settings.Training()],
-            defaults => defaults with { Teacher = null, Methods = ["none"], DiagnosticsEvery = 0 });
+            defaults => defaults with { Teachers = [], Methods = ["none"], DiagnosticsEvery = 0 });
         HelpSections.Add(command, ExperimentVerb.NetworksHelp);
         return command;
     }

@@ -4,16 +4,39 @@ namespace DtoKd.Engine;
 /// The gradients that are under way during a backward pass. A node's rule hands in the gradients of its inputs, either as a
 /// tensor it has (<see cref="Give"/>) or by letting its kernel write where they belong (<see cref="Target"/>).
 /// </summary>
-internal sealed class Gradients(Step step, List<Node> nodes, GradStore store) : IDisposable
+internal sealed class Gradients : IDisposable
 {
-    private readonly Tensor?[] _pending = new Tensor?[nodes.Count];
-    private Node _node = nodes[0];
+    private readonly List<Node> _nodes;
+    private readonly Tensor?[] _pending;
+    private readonly GradStore? _store;
+    private readonly bool[]? _cut;
+    private readonly bool[]? _leadsToCut;
+    private Node _node;
+
+    /// <summary>Gradients of all leaves, into a store.</summary>
+    public Gradients(Step step, List<Node> nodes, GradStore store)
+        : this(step, nodes) => _store = store;
+
+    /// <summary>Gradients at a cut: what is behind it, and what does not lead to it, is nobody's business.</summary>
+    public Gradients(Step step, List<Node> nodes, ReadOnlySpan<int> cut)
+        : this(step, nodes)
+    {
+        _cut = new bool[nodes.Count];
+        _leadsToCut = new bool[nodes.Count];
+        foreach (int node in cut)
+            _cut[node] = true;
+        for (int i = 0; i < nodes.Count; i++)
+            _leadsToCut[i] = _cut[i] || Array.Exists(nodes[i].Inputs, input => input.Node >= 0 && _leadsToCut[input.Node]);
+    }
+
+    private Gradients(Step step, List<Node> nodes) =>
+        (Step, _nodes, _pending, _node) = (step, nodes, new Tensor?[nodes.Count], nodes[0]);
 
     /// <summary>The step that backward kernels take their memory from.</summary>
-    public Step Step => step;
+    public Step Step { get; }
 
     /// <summary>Whether anybody wants the gradient of an input of the current node.</summary>
-    public bool Wants(int input) => _node.Inputs[input].Node >= 0;
+    public bool Wants(int input) => IsWanted(_node.Inputs[input].Node);
 
     /// <summary>
     /// The buffer for the gradient of an input. When <see cref="GradTarget.Accumulate"/> is set, another reader of that input
@@ -22,13 +45,13 @@ internal sealed class Gradients(Step step, List<Node> nodes, GradStore store) : 
     public GradTarget Target(int input)
     {
         var (index, shape, dtype) = _node.Inputs[input];
-        if (nodes[index] is LeafNode { Parameter: { } parameter })
-            return store.Target(parameter);
+        if (_nodes[index] is LeafNode { Parameter: { } parameter })
+            return _store!.Target(parameter);
         if (_pending[index] is not { } pending)
-            return new GradTarget(_pending[index] = step.NewUnowned(shape, dtype, "gradient"), false);
+            return new GradTarget(_pending[index] = Step.NewUnowned(shape, dtype, "gradient"), false);
         if (!pending.IsExclusive || !pending.IsContiguous)
         {
-            var copy = step.NewUnowned(shape, dtype, "gradient");
+            var copy = Step.NewUnowned(shape, dtype, "gradient");
             Op.Copy(pending, copy, accumulate: false);
             pending.Dispose();
             _pending[index] = pending = copy;
@@ -41,11 +64,11 @@ internal sealed class Gradients(Step step, List<Node> nodes, GradStore store) : 
     public void Give(int input, Tensor gradient)
     {
         var (index, shape, _) = _node.Inputs[input];
-        if (index < 0)
+        if (!IsWanted(index))
             return;
         if (gradient.Shape != shape)
             throw new InvalidOperationException($"{_node.Name}: gradient {gradient.Shape} for an input of shape {shape}");
-        if (_pending[index] is null && nodes[index] is not LeafNode { Parameter: not null })
+        if (_pending[index] is null && _nodes[index] is not LeafNode { Parameter: not null })
         {
             _pending[index] = gradient.Alias();
             return;
@@ -67,32 +90,46 @@ internal sealed class Gradients(Step step, List<Node> nodes, GradStore store) : 
     {
         foreach (var input in _node.Inputs)
         {
-            if (input.Node < 0)
+            if (!IsWanted(input.Node))
                 continue;
-            var gradient = nodes[input.Node] is LeafNode { Parameter: { } parameter } ? store.Of(parameter) : _pending[input.Node];
+            var gradient = _nodes[input.Node] is LeafNode { Parameter: { } parameter } ? _store!.Of(parameter) : _pending[input.Node];
             if (gradient is not null)
-                Anomaly.CheckGradient(step, _node, node, gradient);
+                Anomaly.CheckGradient(Step, _node, node, gradient);
         }
     }
 
-    internal void Start(int index, Tensor seed) => _pending[index] = seed.Alias();
+    internal void Start(int index, Tensor seed) => _pending[index] = IsWanted(index) ? seed.Alias() : null;
 
-    /// <summary>Takes out the gradient of node <paramref name="index"/> and makes that node the current one.</summary>
+    /// <summary>
+    /// Takes out the gradient of node <paramref name="index"/> and makes that node the current one; null where the pass ends.
+    /// </summary>
     internal Tensor? Take(int index)
     {
-        _node = nodes[index];
+        _node = _nodes[index];
         var gradient = _pending[index];
-        if (gradient is null)
+        if (gradient is null || _cut?[index] is true)
             return null;
         _pending[index] = null;
         if (_node is LeafNode)
         {
-            store.Keep(index, gradient);
+            _store!.Keep(index, gradient);
             return null;
         }
 
         return gradient;
     }
+
+    /// <summary>Takes out, for the step to own, the gradient that has come to a node of the cut; null if none has.</summary>
+    internal Tensor? TakeAtCut(int index)
+    {
+        var gradient = _pending[index];
+        _pending[index] = null;
+        if (gradient is not null)
+            Step.Own(gradient);
+        return gradient;
+    }
+
+    private bool IsWanted(int node) => node >= 0 && _leadsToCut?[node] is not false;
 }
 
 /// <summary>A buffer for a gradient, and whether to add to what is in it.</summary>

@@ -44,9 +44,7 @@ public sealed class Tape
     /// <exception cref="InvalidOperationException">The loss has more than one element, or does not depend on any leaf.</exception>
     public void Backward(Tensor loss, GradStore into, bool retain = false)
     {
-        if (loss.Count != 1)
-            throw new InvalidOperationException($"a backward pass starts from one number, the result of {loss.Origin} has shape {loss.Shape}");
-        Backward(loss, _step.Full(loss.Shape, 1, loss.DType), into, retain);
+        Backward(loss, One(loss), into, retain);
     }
 
     /// <summary>Computes the gradients of <c>sum(output * seed)</c>: a vector-Jacobian product.</summary>
@@ -57,33 +55,36 @@ public sealed class Tape
     /// <exception cref="InvalidOperationException">The output does not depend on any leaf.</exception>
     public void Backward(Tensor output, Tensor seed, GradStore into, bool retain = false)
     {
-        if (output.Step != _step || output.Node < 0)
-            throw new InvalidOperationException($"the result of {output.Origin} does not depend on any parameter or watched tensor of this step");
+        int start = NodeOf(output);
         into.Begin();
         using var gradients = new Gradients(_step, _nodes, into);
-        using (_step.RunningBackward())
-        {
-            gradients.Start(output.Node, seed);
-            for (int i = _nodes.Count - 1; i >= 0; i--)
-            {
-                var node = _nodes[i];
-                if (i <= output.Node && gradients.Take(i) is { } dy)
-                {
-                    _step.Device.Profile?.Enter(node.BackwardName);
-                    _step.Running = node.Name;
-                    using (dy)
-                    using (_step.Scope())
-                        node.Backward(dy, gradients);
-                    if (_step.DetectsAnomalies)
-                        gradients.Check(i);
-                }
-
-                if (!retain)
-                    node.Release();
-            }
-        }
-
+        Run(gradients, start, seed, retain);
         into.End();
+    }
+
+    /// <summary>
+    /// Computes the gradients of a scalar loss at tensors on its way, and goes no further: the parameters behind them are not
+    /// visited, those on the way get no gradient. The tape stays as it is, for other passes.
+    /// </summary>
+    /// <remarks>
+    /// The tensors are treated as independent of each other: what one of them does through another counts for the other only.
+    /// So if no path leads around them, <c>sum over t of (dt/dθ)ᵀ gradient[t]</c>, with each dt/dθ leaving out the others, is the
+    /// gradient of every parameter behind them.
+    /// </remarks>
+    /// <param name="loss">A tensor of one element made in this step.</param>
+    /// <param name="cut">Tensors made in this step, each once.</param>
+    /// <returns>For each of the tensors its gradient, of any strides; null if the loss does not depend on it.</returns>
+    /// <exception cref="InvalidOperationException">
+    /// The loss has more than one element, or it or a tensor does not depend on any leaf.
+    /// </exception>
+    public IReadOnlyList<Tensor?> GradientsAt(Tensor loss, IReadOnlyList<Tensor> cut)
+    {
+        var seed = One(loss);
+        int start = NodeOf(loss);
+        int[] nodes = [.. cut.Select(NodeOf)];
+        using var gradients = new Gradients(_step, _nodes, nodes);
+        Run(gradients, start, seed, retain: true);
+        return Array.ConvertAll(nodes, gradients.TakeAtCut);
     }
 
     internal int Add(Node node, ReadOnlySpan<Tensor?> inputs)
@@ -138,4 +139,37 @@ public sealed class Tape
         foreach (var node in _nodes)
             node.Release();
     }
+
+    /// <summary>Goes through the tape in reverse from a node.</summary>
+    private void Run(Gradients gradients, int start, Tensor seed, bool retain)
+    {
+        using var mode = _step.RunningBackward();
+        gradients.Start(start, seed);
+        for (int i = _nodes.Count - 1; i >= 0; i--)
+        {
+            var node = _nodes[i];
+            if (i <= start && gradients.Take(i) is { } dy)
+            {
+                _step.Device.Profile?.Enter(node.BackwardName);
+                _step.Running = node.Name;
+                using (dy)
+                using (_step.Scope())
+                    node.Backward(dy, gradients);
+                if (_step.DetectsAnomalies)
+                    gradients.Check(i);
+            }
+
+            if (!retain)
+                node.Release();
+        }
+    }
+
+    private int NodeOf(Tensor output) => output.Step == _step && output.Node >= 0
+        ? output.Node
+        : throw new InvalidOperationException($"the result of {output.Origin} does not depend on any parameter or watched tensor of this step");
+
+    /// <summary>The seed of a scalar's backward pass.</summary>
+    private Tensor One(Tensor loss) => loss.Count == 1
+        ? _step.Full(loss.Shape, 1, loss.DType)
+        : throw new InvalidOperationException($"a backward pass starts from one number, the result of {loss.Origin} has shape {loss.Shape}");
 }

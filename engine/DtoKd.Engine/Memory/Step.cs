@@ -70,11 +70,13 @@ public sealed class Step : IDisposable
     public static Step Training(Device device, ulong seed = 0, ulong number = 0, bool detectAnomalies = false) =>
         new(device, true, true, seed, number) { DetectsAnomalies = detectAnomalies };
 
-    /// <summary>Begins a step that does what a training step of that number does, but changes and records nothing.</summary>
+    /// <summary>Begins a step that does what a training step of that number does, but changes nothing.</summary>
     /// <param name="device">Where to compute.</param>
     /// <param name="seed">The run's seed.</param>
     /// <param name="number">The number of the step to repeat.</param>
-    public static Step Replay(Device device, ulong seed, ulong number) => new(device, false, true, seed, number, replays: true);
+    /// <param name="record">Whether to record, for gradients of what is seen again.</param>
+    public static Step Replay(Device device, ulong seed, ulong number, bool record = false) =>
+        new(device, record, true, seed, number, replays: true);
 
     /// <summary>Begins a step that records nothing, with dropout off and running statistics in use.</summary>
     public static Step Evaluation(Device device) => new(device, false, false, 0, 0);

@@ -68,17 +68,18 @@ public sealed class MobileNetV2 : VisionModel
     /// <inheritdoc/>
     public override ModelOutput Forward(Tensor images, bool withFeatures = false)
     {
-        var features = new List<Tensor>();
+        List<Tensor> features = [], maps = [];
         var x = _stem.Forward(images);
         for (int s = 0; s < _stages.Length; s++)
         {
             foreach (var block in _blocks[s])
                 x = block.Forward(x);
+            maps.Add(x);
             if (withFeatures && _stages[s].Feature)
                 features.Add(x);
         }
 
-        return new ModelOutput(_head.Forward(Op.GlobalAvgPool(_last.Forward(x))), features);
+        return new ModelOutput(_head.Forward(Op.GlobalAvgPool(_last.Forward(x))), features, maps);
     }
 
     /// <summary>1 x 1 to more channels, 3 x 3 on each alone, 1 x 1 back without ReLU; a shortcut where the shapes agree.</summary>

@@ -63,17 +63,16 @@ public sealed class ResNet : VisionModel
     /// <inheritdoc/>
     public override ModelOutput Forward(Tensor images, bool withFeatures = false)
     {
-        var features = new List<Tensor>();
+        var maps = new List<Tensor>();
         var x = _stem.Forward(images);
         foreach (var stage in _stages)
         {
             foreach (var block in stage)
                 x = block.Forward(x);
-            if (withFeatures)
-                features.Add(x);
+            maps.Add(x);
         }
 
-        return new ModelOutput(_head.Forward(Op.GlobalAvgPool(x)), features);
+        return new ModelOutput(_head.Forward(Op.GlobalAvgPool(x)), withFeatures ? maps : [], maps);
     }
 
     private sealed class Block

@@ -44,16 +44,15 @@ public sealed class ShuffleNetV2 : VisionModel
     /// <inheritdoc/>
     public override ModelOutput Forward(Tensor images, bool withFeatures = false)
     {
-        var features = new List<Tensor>();
+        var maps = new List<Tensor>();
         var x = _stem.Forward(images);
         foreach (var stage in _stages)
         {
             x = stage.Forward(x);
-            if (withFeatures)
-                features.Add(x);
+            maps.Add(x);
         }
 
-        return new ModelOutput(_head.Forward(Op.GlobalAvgPool(_last.Forward(x))), features);
+        return new ModelOutput(_head.Forward(Op.GlobalAvgPool(_last.Forward(x))), withFeatures ? maps : [], maps);
     }
 
     private sealed class Stage(ParameterScope scope, int inputs, int width, int depth)

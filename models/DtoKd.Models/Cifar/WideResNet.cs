@@ -52,17 +52,16 @@ public sealed class WideResNet : VisionModel
     /// <inheritdoc/>
     public override ModelOutput Forward(Tensor images, bool withFeatures = false)
     {
-        var features = new List<Tensor>();
+        var maps = new List<Tensor>();
         var x = _stem.Forward(images);
         foreach (var stage in _stages)
         {
             foreach (var block in stage)
                 x = block.Forward(x);
-            if (withFeatures)
-                features.Add(x);
+            maps.Add(x);
         }
 
-        return new ModelOutput(_head.Forward(Op.GlobalAvgPool(Op.Relu(_norm.Forward(x)))), features);
+        return new ModelOutput(_head.Forward(Op.GlobalAvgPool(Op.Relu(_norm.Forward(x)))), withFeatures ? maps : [], maps);
     }
 
     private sealed class Block(ParameterScope scope, int inputs, int width, int stride)

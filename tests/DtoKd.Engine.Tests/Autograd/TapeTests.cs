@@ -106,6 +106,53 @@ public sealed class TapeTests : IDisposable
     }
 
     [Fact]
+    public void Gradients_at_a_cut_are_those_of_watched_tensors_and_go_no_further()
+    {
+        using var store = new GradStore(_arena);
+        using var step = Step.Training(_device);
+        var early = step.From([1f, 2f, 3f], [3]) * _a;
+        var late = early * early;
+        // The loss reaches the early tensor directly, through the late one, and through a parameter on the way.
+        var loss = Op.Sum((late * _b) + early);
+        var gradients = step.Tape.GradientsAt(loss, [early, late]);
+        Assert.Equal([1f, 1f, 1f], gradients[0]!.ToArray<float>());
+        Assert.Equal([5f, 5f, 5f], gradients[1]!.ToArray<float>());
+
+        // The tape is as it was: d loss/da = x (1 + 2 b early) with early = 2 x.
+        step.Tape.Backward(loss, store);
+        Assert.Equal([21f, 82f, 183f], store.Of(_a).ToArray<float>());
+        Assert.Equal([4f, 16f, 36f], store.Of(_b).ToArray<float>());
+    }
+
+    [Fact]
+    public void Gradients_at_a_cut_seed_a_pass_that_gives_the_gradients_of_what_is_behind_it()
+    {
+        using var whole = new GradStore(_arena);
+        using var behind = new GradStore(_arena);
+        using var step = Step.Training(_device);
+        var shared = Op.Tanh(step.From([1f, 2f, 3f], [3]) * _a);
+        var loss = Op.Sum(Op.Square(shared * _b));
+        step.Tape.Backward(shared, step.Tape.GradientsAt(loss, [shared])[0]!, behind, retain: true);
+        step.Tape.Backward(loss, whole);
+        Assert.Equal(whole.Of(_a).ToArray<float>(), behind.Of(_a).ToArray<float>());
+        Assert.True(whole.Reached(_b));
+        Assert.False(behind.Reached(_b));
+    }
+
+    [Fact]
+    public void A_cut_that_a_loss_does_not_reach_has_no_gradient_there()
+    {
+        using var step = Step.Training(_device);
+        var x = step.Full([3], 1);
+        Tensor one = x * _a, other = x * _b;
+        Assert.Null(step.Tape.GradientsAt(Op.Sum(one), [other])[0]);
+        // The loss itself may be the cut.
+        var loss = Op.Sum(one);
+        Assert.Equal([1f], step.Tape.GradientsAt(loss, [loss])[0]!.ToArray<float>());
+        Assert.Throws<InvalidOperationException>(() => step.Tape.GradientsAt(loss, [x]));
+    }
+
+    [Fact]
     public void Detach_stops_the_gradient()
     {
         using var store = new GradStore();

@@ -10,7 +10,7 @@ public class BalancerRegistryTests
     public void Knows_the_rules_the_program_offers() =>
         Assert.Equal(
             [
-                "aligned-mtl", "amortised", "amortised-famo", "amortised-literal", "amortised-logits", "cagrad", "dwa", "exact", "famo",
+                "aligned-mtl", "amortised", "amortised-famo", "amortised-literal", "amortised-logits", "cagrad", "dwa", "exact", "exact-features", "famo",
                 "fixed", "gradnorm", "imtl-g", "imtl-l", "mgda", "mgda-l2", "mgda-loss", "mgda-loss+", "nash-mtl", "none", "pcgrad",
                 "rlw", "uncertainty",
             ],

@@ -30,7 +30,7 @@ public sealed class BadInputTests : IDisposable
         { "distill --seed -1", "--seed takes a whole number, 0 or more, not '-1'" },
         { "distill --clip-grad much", "--clip-grad takes a number or none, not 'much'" },
         { "distill --opt adam", "unknown optimiser 'adam'; known are adamw, sgd" },
-        { "distill --method exactly", "none, fixed, exact, amortised" },
+        { "distill --method exactly", "none, fixed, exact, exact-features, amortised" },
         { "distill --method exact,exact", "a method is named twice" },
         { "distill --method fixed --alpha 1,2", "3 objectives expected, got 2" },
         { "distill --method fixed --alpha 1,b,3", "--alpha takes numbers with commas between them, not '1,b,3'" },

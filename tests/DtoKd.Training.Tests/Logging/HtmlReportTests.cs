@@ -48,12 +48,11 @@ public sealed partial class HtmlReportTests : IDisposable
         {
             Title = "Digits <&>",
             DataSet = "digits",
-            Teacher = "regnety",
+            Teachers = [new TeacherResult("regnety", 0.98)],
             Student = "deit",
             Seed = 42,
             Date = new(2026, 1, 31, 9, 30, 0, TimeSpan.Zero),
             Version = "0.1.0",
-            TeacherTop1 = 0.98,
             Metrics = metrics,
         });
         return File.ReadAllText(_folder["report.html"]);

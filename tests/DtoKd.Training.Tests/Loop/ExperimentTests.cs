@@ -12,7 +12,7 @@ public sealed class ExperimentTests : IDisposable
     private static ExperimentSettings Short => ExperimentSettings.DefaultsFor("digits") with
     {
         Student = "deit_micro",
-        Teacher = "regnety_nano",
+        Teachers = ["regnety_nano"],
         Methods = ["exact"],
         Epochs = 1,
         TeacherEpochs = 1,
@@ -20,7 +20,7 @@ public sealed class ExperimentTests : IDisposable
         DiagnosticsEvery = 4,
     };
 
-    public static TheoryData<string> Methods => ["none", "fixed", "exact", "amortised-logits", "amortised-literal", "amortised-famo"];
+    public static TheoryData<string> Methods => ["none", "fixed", "exact", "exact-features", "amortised-logits", "amortised-literal", "amortised-famo"];
 
     public void Dispose() => _temp.Dispose();
 
@@ -62,7 +62,7 @@ public sealed class ExperimentTests : IDisposable
     [Fact]
     public void A_diverging_run_stops_and_names_the_step_and_the_objective()
     {
-        var settings = Short with { Methods = ["none"], Teacher = null, Optimiser = "sgd", LearningRate = 1e30, ClipNorm = null, WarmupEpochs = 0 };
+        var settings = Short with { Methods = ["none"], Teachers = [], Optimiser = "sgd", LearningRate = 1e30, ClipNorm = null, WarmupEpochs = 0 };
         var exception = Assert.Throws<TrainingDivergedException>(() => Run("diverged", settings));
         Assert.Equal("task", exception.Objective);
         Assert.InRange(exception.Step, 2, 11);
@@ -83,6 +83,37 @@ public sealed class ExperimentTests : IDisposable
             Assert.NotNull(step.NormOfMixed);
         });
         Assert.True(new FileInfo(Path.Combine(folder, "report.html")).Length > 100_000);
+    }
+
+    [Fact]
+    public void Every_teacher_has_objectives_of_its_own_and_several_resume_as_one_does()
+    {
+        var settings = Short with { Teachers = ["regnety_nano", "deit_micro", "regnety_nano"], Methods = ["exact", "none"] };
+        string whole = Run("whole", settings);
+        var metrics = MetricsFile.Read(Path.Combine(whole, "metrics.jsonl"));
+        Assert.Equal(["teacher-1", "teacher-2", "teacher-3", "exact", "none"], metrics.Epochs.Select(epoch => epoch.Run));
+        string[] objectives =
+        [
+            "feature:regnety_nano", "feature:deit_micro", "feature:regnety_nano-2", "task",
+            "kl:regnety_nano", "kl:deit_micro", "kl:regnety_nano-2",
+        ];
+        Assert.All(metrics.Steps.Where(step => step.Run == "exact"), step =>
+        {
+            Assert.Equal(objectives, step.Weights.Names.ToArray());
+            Assert.Equal(1, step.Weights.Values.ToArray().Sum(), 1e-9);
+        });
+        // The two of one network were trained with different seeds.
+        Assert.NotEqual(
+            File.ReadAllBytes(Checkpoint(whole, "teacher-1", CheckpointFiles.Last)), File.ReadAllBytes(Checkpoint(whole, "teacher-3", CheckpointFiles.Last)));
+        string page = File.ReadAllText(Path.Combine(whole, "report.html"));
+        Assert.All(objectives, objective => Assert.Contains($"Loss <b>{objective}</b>", page, StringComparison.Ordinal));
+        Assert.Contains("Teacher regnety_nano-2", page, StringComparison.Ordinal);
+
+        using (var stop = new CancellationTokenSource())
+            Assert.Throws<OperationCanceledException>(() => Run("stopped", settings, observer: new StopAt("exact", 5, stop), stop: stop.Token));
+        Run("stopped", settings, open: true);
+        Assert.Equal(
+            File.ReadAllBytes(Checkpoint(whole, "exact", CheckpointFiles.State)), File.ReadAllBytes(Checkpoint(_temp["stopped"], "exact", CheckpointFiles.State)));
     }
 
     [Fact]

@@ -22,6 +22,7 @@ public sealed class StepSemanticsTests : IDisposable
     [InlineData("fixed")]
     [InlineData("amortised-famo")]
     [InlineData("exact")]
+    [InlineData("exact-features")]
     [InlineData("pcgrad")]
     public void Batches_in_parts_take_the_step_of_whole_ones(string method)
     {
@@ -78,10 +79,45 @@ public sealed class StepSemanticsTests : IDisposable
     }
 
     [Fact]
-    public void A_limit_that_no_gradient_reaches_changes_nothing()
+    public void Weights_from_features_mix_the_gradients_of_the_parameters()
     {
-        using var free = new Rig("exact", new TrainerOptions());
-        using var each = new Rig("exact", new TrainerOptions { ClipEach = 1e6 });
+        // One backward pass through the weighted sum, and K passes with the same weights: the same step, up to rounding.
+        using var once = new Rig("exact-features", new TrainerOptions());
+        using var each = new Rig("exact-features", new TrainerOptions { DiagnosticsEvery = 1 });
+        using var exact = new Rig("exact", new TrainerOptions());
+        StepReport a = once.Trainer.Step(), b = each.Trainer.Step(), c = exact.Trainer.Step();
+        Assert.Equal(a.TradeOff.Pi, b.TradeOff.Pi);
+        Assert.False(a.TradeOff.HasGram);
+        Assert.True(b.TradeOff.HasGram);
+        float[] left = once.Parameters, right = each.Parameters;
+        for (int i = 0; i < left.Length; i++)
+            Assert.Equal(left[i], right[i], 1e-5f);
+        // They are another trade-off than the exact rule's: the network's Jacobian is no rotation.
+        Assert.Contains(Enumerable.Range(0, 3), k => Math.Abs(a.TradeOff.Pi[k] - c.TradeOff.Pi[k]) > 0.01);
+    }
+
+    [Fact]
+    public void Clipping_each_clips_what_features_are_compared_by()
+    {
+        // A gradient of the parameters that is scaled belongs to one of the features that is scaled alike.
+        Recorder before = new(), after = new();
+        using var free = new Rig(before, new TrainerOptions { DiagnosticsEvery = 1 });
+        using var each = new Rig(after, new TrainerOptions { ClipEach = 0.01 });
+        double ratio = free.Trainer.Step().TradeOff.NormRatio[1];
+        each.Trainer.Step();
+        double Shrunk(int k) => Math.Sqrt(after.Gram[4 * k] / before.Gram[4 * k]);
+        Assert.InRange(Shrunk(0), 1e-6, 0.9);
+        Assert.Equal(ratio, Shrunk(0) / Shrunk(1), 1e-4 * ratio);
+        Assert.Equal(before.Gram[1] * Shrunk(0) * Shrunk(1), after.Gram[1], 1e-4 * Math.Abs(after.Gram[1]));
+    }
+
+    [Theory]
+    [InlineData("exact")]
+    [InlineData("exact-features")]
+    public void A_limit_that_no_gradient_reaches_changes_nothing(string method)
+    {
+        using var free = new Rig(method, new TrainerOptions { DiagnosticsEvery = 1 });
+        using var each = new Rig(method, new TrainerOptions { ClipEach = 1e6 });
         free.Trainer.Step();
         each.Trainer.Step();
         Assert.Equal(free.Parameters, each.Parameters);
@@ -149,6 +185,16 @@ public sealed class StepSemanticsTests : IDisposable
         private readonly Parameter _own;
 
         public Rig(string method, TrainerOptions options, bool convolutional = false, double rate = 0.05, double dropPath = 0)
+            : this(
+                BalancerRegistry.Create(method, new BalancerOptions { Objectives = 3, Task = 0, Seed = 5 }),
+                options,
+                convolutional,
+                rate,
+                dropPath)
+        {
+        }
+
+        public Rig(Balancer balancer, TrainerOptions options, bool convolutional = false, double rate = 0.05, double dropPath = 0)
         {
             var images = Digits.Load().Train;
             Arena = new ParameterArena(_device);
@@ -163,7 +209,7 @@ public sealed class StepSemanticsTests : IDisposable
                 _device,
                 Arena,
                 new ThreeObjectives(model, _own),
-                BalancerRegistry.Create(method, new BalancerOptions { Objectives = 3, Task = 0, Seed = 5 }),
+                balancer,
                 _optimiser,
                 new ConstantRate(rate),
                 new BatchLoader(images, new BatchPlan(images.Count, 25, seed: 1, dropLast: true)),
@@ -191,6 +237,20 @@ public sealed class StepSemanticsTests : IDisposable
         }
     }
 
+    /// <summary>Even weights; what it was told is kept.</summary>
+    private sealed class Recorder() : Balancer("recorder", 3)
+    {
+        public override BalancerNeeds Needs => BalancerNeeds.FeatureGram;
+
+        public double[] Gram { get; private set; } = [];
+
+        protected override void Decide(in StepSignals signals, StepWeights weights)
+        {
+            Gram = signals.Gram.ToArray();
+            weights.Coefficients.Fill(1.0 / 3);
+        }
+    }
+
     private sealed class ConstantRate(double rate) : Schedule(rate, warmupSteps: 0)
     {
         protected override double RateAfterWarmup(long step) => BaseRate;
@@ -203,16 +263,18 @@ public sealed class StepSemanticsTests : IDisposable
 
         public override int Task => 0;
 
-        public override IReadOnlyList<Tensor> Losses(Batch batch)
+        public override TaskLosses Losses(Batch batch)
         {
-            var logits = model.Forward(batch.Images).Logits;
+            var output = model.Forward(batch.Images);
+            var logits = output.Logits;
             var head = Op.Affine(Op.Mean(logits + own.Value), 1, 4);
-            return
-            [
-                Op.CrossEntropy(logits, batch.Labels),
-                Op.Mean(logits * logits),
-                Op.CrossEntropy(logits, batch.Labels, labelSmoothing: 0.5) + head,
-            ];
+            return new TaskLosses(
+                [
+                    Op.CrossEntropy(logits, batch.Labels),
+                    Op.Mean(logits * logits),
+                    Op.CrossEntropy(logits, batch.Labels, labelSmoothing: 0.5) + head,
+                ],
+                output.Representation);
         }
     }
 }

@@ -16,6 +16,7 @@ public class TrainerTests
 {
     [Theory]
     [InlineData("exact")]
+    [InlineData("exact-features")]
     [InlineData("amortised-famo")]
     public void Nothing_that_a_step_made_lives_after_it(string method)
     {
@@ -26,7 +27,7 @@ public class TrainerTests
         FeatureProjectors? projectors = null;
         using var student = Network.Create(device, "deit_micro_distilled", images.Format, seed: 2, (model, beside) =>
             projectors = new FeatureProjectors(beside["projectors"], model.Features, teacher.Model.Features, scales: 3, grid: 2));
-        var task = new DistillationTask(student.Model, new Teacher(teacher.Model), projectors!, temperature: 2, labelSmoothing: 0.1);
+        var task = new DistillationTask(student.Model, [new Lesson("teacher", new Teacher(teacher.Model), projectors!)], temperature: 2, labelSmoothing: 0.1);
         using var optimiser = new AdamW(student.Arena, 0.05);
         using var trainer = new Trainer(
             device,
@@ -74,7 +75,7 @@ public class TrainerTests
         using var trainer = new Trainer(
             device,
             student.Arena,
-            new DistillationTask(student.Model, new Teacher(teacher.Model), projectors!, temperature: 1, labelSmoothing: 0),
+            new DistillationTask(student.Model, [new Lesson("teacher", new Teacher(teacher.Model), projectors!)], temperature: 1, labelSmoothing: 0),
             new FixedWeights([0.2, 0.5, 0.3]),
             optimiser,
             new CosineSchedule(0.1, 100),

@@ -16,7 +16,7 @@ internal static class SummaryTable
             .Distinct()
             .ToArray();
         var table = new Table { Border = TableBorder.Simple, ShowRowSeparators = false };
-        table.AddColumn(summary.TeacherTop1 is null ? "network" : "method");
+        table.AddColumn(summary.Teachers.Count == 0 ? "network" : "method");
         foreach (string heading in (string[])["top-1", .. objectives.Select(name => $"loss {name}"), "ms/step", "conflict"])
             table.AddColumn(new TableColumn(heading).RightAligned());
         foreach (var result in results)
@@ -34,8 +34,8 @@ internal static class SummaryTable
         var output = console.Profile.Out.Writer;
         if (summary.Seeds > 1)
             output.WriteLine($"means over {summary.Seeds} seeds; top-1 with its standard deviation");
-        if (summary.TeacherTop1 is { } top1)
-            output.WriteLine($"teacher {summary.Teacher}: top-1 {Figures.Percent(top1)}");
+        foreach (var teacher in summary.Teachers)
+            output.WriteLine($"teacher {teacher.Name}: top-1 {Figures.Percent(teacher.Top1)}");
         output.WriteLine($"report       {Paths.Shown(folder.Report)}");
         output.WriteLine($"checkpoints  {Paths.Shown(folder.Checkpoints)}");
     }

@@ -39,7 +39,7 @@ internal abstract class Setting
     {
         null => "none",
         bool flag => flag ? "true" : "false",
-        IEnumerable<string> list => string.Join(",", list),
+        IEnumerable<string> list => list.Any() ? string.Join(",", list) : "none",
         _ => Convert.ToString(value, CultureInfo.InvariantCulture)!,
     };
 

@@ -80,20 +80,21 @@ internal static class Settings
     public static IReadOnlyList<Setting> Distillation() =>
     [
         Setting.Of(
-            Parsing.Text("--teacher", "NAME|FILE", "network that is trained first, or a checkpoint (.safetensors)"),
-            settings => settings.Teacher,
-            (settings, value) => settings with { Teacher = value }),
+            Parsing.Texts(
+                "--teacher", "NAME|FILE,...", "network that is trained first, or a checkpoint; several by commas or given again"),
+            settings => settings.Teachers,
+            (settings, value) => settings with { Teachers = value }),
         Setting.Of(
-            Parsing.Text("--teacher-model", "NAME", "network in the teacher's checkpoint; what the file says if none is named"),
-            settings => settings.TeacherModel,
-            (settings, value) => settings with { TeacherModel = value }),
+            Parsing.Texts("--teacher-model", "NAME,...", "network in each teacher's checkpoint, if the files do not say"),
+            settings => settings.TeacherModels,
+            (settings, value) => settings with { TeacherModels = value }),
         Setting.Of(
             Parsing.Text(
                 "--method", "NAME,...", $"how the objectives are weighed, of those below; one student for each; or {AllMethods}"),
             settings => settings.Methods,
             (settings, value) => settings with { Methods = Methods(value) }),
         Setting.Of(
-            Parsing.Whole<int>("--seeds", "students for each method, with this many seeds from --seed on; one teacher for all"),
+            Parsing.Whole<int>("--seeds", "students for each method, with this many seeds from --seed on; the same teachers for all"),
             settings => settings.Seeds,
             (settings, value) => settings with { Seeds = value }),
         Setting.Of(
@@ -101,11 +102,11 @@ internal static class Settings
             settings => settings.ClipEach,
             (settings, value) => settings with { ClipEach = double.IsPositiveInfinity(value) ? null : value }),
         Setting.Of(
-            Parsing.Whole<int>("--teacher-epochs", "passes over the training images for the teacher"),
+            Parsing.Whole<int>("--teacher-epochs", "passes over the training images for each teacher"),
             settings => settings.TeacherEpochs,
             (settings, value) => settings with { TeacherEpochs = value }),
         Setting.Of(
-            Parsing.Real("--teacher-lr", "the teacher's learning rate"),
+            Parsing.Real("--teacher-lr", "the teachers' learning rate"),
             settings => settings.TeacherLearningRate,
             (settings, value) => settings with { TeacherLearningRate = value }),
         Setting.Of(
@@ -121,7 +122,7 @@ internal static class Settings
             settings => settings.FeatureGrid,
             (settings, value) => settings with { FeatureGrid = value }),
         Setting.Of(
-            Parsing.Reals("--alpha", "weights of the method 'fixed' in the order feature,task,kl"),
+            Parsing.Reals("--alpha", "weights of the method 'fixed': feature of each teacher, task, kl of each teacher"),
             settings => settings.Alpha ?? (object)"even",
             (settings, value) => settings with { Alpha = value }),
         Setting.Of(

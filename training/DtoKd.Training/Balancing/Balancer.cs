@@ -135,7 +135,7 @@ public abstract class Balancer
     {
         if (gram.IsEmpty)
         {
-            if (Needs.HasFlag(BalancerNeeds.Gram))
+            if ((Needs & (BalancerNeeds.Gram | BalancerNeeds.FeatureGram)) != 0)
                 throw new ArgumentException($"balancer '{Name}' needs the Gram matrix of the gradients");
             return;
         }

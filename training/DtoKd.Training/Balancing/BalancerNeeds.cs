@@ -17,4 +17,10 @@ public enum BalancerNeeds
     /// same random masks and without a second update of running statistics.
     /// </summary>
     LossesAfterStep = 2,
+
+    /// <summary>
+    /// The Gram matrix of the objectives' gradients at the shared representation instead: for each objective a backward pass
+    /// through what follows the representation, and one pass through everything for all.
+    /// </summary>
+    FeatureGram = 4,
 }

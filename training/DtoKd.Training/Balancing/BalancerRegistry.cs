@@ -41,6 +41,8 @@ public static class BalancerRegistry
         new("fixed", "constant weights of the losses, even unless given", CreateFixed),
         new("exact", "DTO-KD, weights solved at every step from one gradient per objective",
             o => new DtoExact(o.Objectives, o.LossFloor, o.VanishRatio)),
+        new("exact-features", "exact, from gradients at the shared features: one backward pass through the network (MGDA-UB)",
+            o => new DtoFeatures(o.Objectives, o.LossFloor, o.VanishRatio)),
         new("amortised", "DTO-KD, weights learned along the way, one backward pass (same as amortised-logits)",
             o => CreateAmortised(o, AmortisedReading.Logits)),
         new("amortised-logits", "amortised, stepping the logits of the weights by the log-loss levels",

@@ -14,7 +14,7 @@ namespace DtoKd.Training.Balancing;
 /// DTO-KD with the weights solved exactly at every step: the simplex combination of the log-loss gradients of smallest norm
 /// (DTO-KD, eq. 9; Theorem 3.1 for two objectives). Costs one backward pass per objective.
 /// </summary>
-public sealed class DtoExact : Balancer
+public class DtoExact : Balancer
 {
     /// <summary>
     /// An objective counts as vanished when ‖∇log L_k‖ is at most this share of the largest. Ratios met in practice reach down to
@@ -32,7 +32,12 @@ public sealed class DtoExact : Balancer
     /// <param name="vanishRatio">See <see cref="DefaultVanishRatio"/>; 0 drops exact zeros only, and it is below 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>
     public DtoExact(int objectives, double lossFloor = LossFloor.Default, double vanishRatio = DefaultVanishRatio)
-        : base("exact", objectives)
+        : this("exact", objectives, lossFloor, vanishRatio)
+    {
+    }
+
+    private protected DtoExact(string name, int objectives, double lossFloor, double vanishRatio)
+        : base(name, objectives)
     {
         if (!(vanishRatio >= 0 && vanishRatio < 1))
             throw new ArgumentOutOfRangeException(nameof(vanishRatio), vanishRatio, "the vanish ratio lies in [0, 1)");

@@ -7,13 +7,14 @@ namespace DtoKd.Training.Balancing;
 /// </remarks>
 /// <param name="losses">[K] losses L_k, each the scalar its gradient is of.</param>
 /// <param name="gram">[K, K] row-major inner products ⟨∇L_i, ∇L_j⟩ of the raw gradients (not of the logarithms) over the shared
-/// parameters only; empty when not computed.</param>
+/// parameters only, or at the shared representation for a rule that needs <see cref="BalancerNeeds.FeatureGram"/>; empty when not
+/// computed.</param>
 public readonly ref struct StepSignals(ReadOnlySpan<double> losses, ReadOnlySpan<double> gram = default)
 {
     /// <summary>[K] losses before the step.</summary>
     public ReadOnlySpan<double> Losses { get; } = losses;
 
-    /// <summary>[K, K] Gram matrix of the raw gradients over the shared parameters, or empty.</summary>
+    /// <summary>[K, K] Gram matrix of the raw gradients, or empty.</summary>
     public ReadOnlySpan<double> Gram { get; } = gram;
 
     /// <summary>Whether the Gram matrix was computed this step.</summary>

@@ -87,11 +87,13 @@ public sealed class TrainingWorkload : Workload
 
         public override int Task => 0;
 
-        public override IReadOnlyList<Tensor> Losses(Batch batch)
+        public override TaskLosses Losses(Batch batch)
         {
             var taught = teacher.Forward(batch.Images);
             var learned = student.Forward(batch.Images);
-            return [Op.CrossEntropy(learned.Logits, batch.Labels), Op.KlDivergence(learned.Logits, taught.Prediction)];
+            return new TaskLosses(
+                [Op.CrossEntropy(learned.Logits, batch.Labels), Op.KlDivergence(learned.Logits, taught.Prediction)],
+                learned.Representation);
         }
     }
 }

@@ -16,13 +16,13 @@ public sealed class ClassificationTask(VisionModel model, double labelSmoothing)
     public override int Task => 0;
 
     /// <inheritdoc/>
-    public override IReadOnlyList<Tensor> Losses(Batch batch)
+    public override TaskLosses Losses(Batch batch)
     {
         // A distillation head that has no teacher learns from the labels too: its logits count in the network's answer.
         var output = model.Forward(batch.Images);
         var loss = Op.CrossEntropy(output.Logits, batch.Labels, labelSmoothing: labelSmoothing);
         if (output.DistillationLogits is { } second)
             loss = Op.Affine(loss + Op.CrossEntropy(second, batch.Labels, labelSmoothing: labelSmoothing), 0.5);
-        return [loss];
+        return new TaskLosses([loss], output.Representation);
     }
 }

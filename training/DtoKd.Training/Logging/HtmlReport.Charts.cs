@@ -90,9 +90,9 @@ public static partial class HtmlReport
         return
         [
             new Chart("top1", "Top-1", null, "Share of held-out images whose first guess is right, after every epoch." +
-                (summary.TeacherTop1 is null ? "" : " Dashed: the teacher."), new Axis(Unit: "%"), lines)
+                summary.Teachers.Count switch { 0 => "", 1 => " Dashed: the teacher.", _ => " Dashed: the best teacher." }, new Axis(Unit: "%"), lines)
             {
-                Reference = summary.TeacherTop1 * 100,
+                Reference = summary.Teachers.Count == 0 ? null : 100 * summary.Teachers.Max(teacher => teacher.Top1),
                 PerEpoch = true,
             },
         ];

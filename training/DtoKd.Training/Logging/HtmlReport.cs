@@ -48,7 +48,7 @@ public static partial class HtmlReport
             <h1>{Html(summary.Title)}</h1>
             <dl class="facts">
             {Fact("Data set", summary.DataSet)}
-            {Fact("Teacher", summary.Teacher)}
+            {Fact(summary.Teachers.Count > 1 ? "Teachers" : "Teacher", TeacherNames(summary))}
             {Fact("Student", summary.Student)}
             {Fact("Seed", summary.Seeds > 1 ? $"{summary.Seed} … {summary.Seed + (ulong)summary.Seeds - 1}" : $"{summary.Seed}")}
             {Fact("Date", summary.Date.UtcDateTime.ToString("yyyy-MM-dd HH:mm 'UTC'", _culture))}
@@ -91,9 +91,10 @@ public static partial class HtmlReport
             page.WriteLine($"<td>{Number(result.MillisecondsPerStep, "0.0")}</td><td>{Percent(result.ConflictShare)}</td>" +
                 $"<td>{Percent(result.ClampedShare)}</td></tr>");
         }
-        if (summary.TeacherTop1 is { } teacher)
+        foreach (var teacher in summary.Teachers)
         {
-            page.WriteLine($"<tr class=\"teacher\"><th scope=\"row\">Teacher</th><td>{Percent(teacher)}</td>" +
+            string name = summary.Teachers.Count > 1 ? $"Teacher {teacher.Name}" : "Teacher";
+            page.WriteLine($"<tr class=\"teacher\"><th scope=\"row\">{Html(name)}</th><td>{Percent(teacher.Top1)}</td>" +
                 $"<td colspan=\"{objectives.Length + 3}\"></td></tr>");
         }
         page.WriteLine("""
@@ -137,6 +138,9 @@ public static partial class HtmlReport
         return "<svg class=\"swatch\" viewBox=\"0 0 22 8\" aria-hidden=\"true\">" +
             $"<path d=\"M0 4H22\" stroke=\"{colour}\"{dashes}/></svg>";
     }
+
+    private static string TeacherNames(RunSummary summary) =>
+        summary.Teachers.Count == 0 ? "none" : string.Join(", ", summary.Teachers.Select(teacher => teacher.Name));
 
     private static string Fact(string name, string value) => $"<div><dt>{Html(name)}</dt><dd>{Html(value)}</dd></div>";
 

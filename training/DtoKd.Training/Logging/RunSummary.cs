@@ -9,8 +9,8 @@ public sealed record RunSummary
     /// <summary>The data set.</summary>
     public required string DataSet { get; init; }
 
-    /// <summary>The teacher network.</summary>
-    public required string Teacher { get; init; }
+    /// <summary>The teacher networks; none where nothing was distilled.</summary>
+    public IReadOnlyList<TeacherResult> Teachers { get; init; } = [];
 
     /// <summary>The student network, the same in all runs.</summary>
     public required string Student { get; init; }
@@ -27,9 +27,11 @@ public sealed record RunSummary
     /// <summary>Version of the program.</summary>
     public required string Version { get; init; }
 
-    /// <summary>The teacher's top-1 in [0, 1], when known: a line to compare the students with.</summary>
-    public double? TeacherTop1 { get; init; }
-
     /// <summary>The records of all runs; runs are shown in the order of their first record.</summary>
     public required Metrics Metrics { get; init; }
 }
+
+/// <summary>A network that students learned from.</summary>
+/// <param name="Name">Its name, as in the names of objectives.</param>
+/// <param name="Top1">Its top-1 in [0, 1]: something to compare the students with.</param>
+public sealed record TeacherResult(string Name, double Top1);

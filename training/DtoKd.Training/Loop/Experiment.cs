@@ -1,4 +1,5 @@
 using DtoKd.Engine;
+using DtoKd.Models;
 using DtoKd.Training.Balancing;
 using DtoKd.Training.Data;
 using DtoKd.Training.Distillation;
@@ -8,17 +9,16 @@ using DtoKd.Training.Optim;
 namespace DtoKd.Training.Loop;
 
 /// <summary>
-/// One teacher, trained or loaded, and the same student for each method once with each seed, with the same budget; everything is
-/// written to one folder. Without a teacher it is plain training.
+/// One or more teachers, trained or loaded, and the same student for each method once with each seed, with the same budget;
+/// everything is written to one folder. Without a teacher it is plain training.
 /// </summary>
 public sealed class Experiment
 {
-    private const string TeacherRun = "teacher";
-
     private readonly ExperimentSettings _settings;
     private readonly Device _device;
     private readonly IRunObserver _observer;
     private readonly DataSplit _data;
+    private readonly IReadOnlyList<TeacherSource> _teachers;
 
     /// <summary>Reads the data and checks that all fits together: a wrong name is found before a folder is made.</summary>
     /// <param name="settings">What to do.</param>
@@ -30,6 +30,7 @@ public sealed class Experiment
     {
         Check(settings);
         _settings = settings;
+        _teachers = TeacherSource.Of(settings);
         _device = device;
         _observer = observer;
         _data = DataSource.Parse(settings.Data).Load();
@@ -48,19 +49,16 @@ public sealed class Experiment
     {
         settings.Validate();
         DataSource.Parse(settings.Data);
-        Models.Zoo.Find(settings.Student);
-        if (settings.TeacherModel is { } model)
-            Models.Zoo.Find(model);
-        if (settings.Teacher is { } teacher && !IsFile(teacher))
-            Models.Zoo.Find(teacher);
+        Zoo.Find(settings.Student);
+        int objectives = 1 + (2 * TeacherSource.Of(settings).Count);
         if (settings.Methods.Count == 0)
             throw new ArgumentException("no method is named");
-        var names = settings.Methods.Select(method => NewBalancer(settings, method, objectives: 3, task: 1, settings.Seed).Name).ToHashSet();
+        var names = settings.Methods.Select(method => NewBalancer(settings, method, objectives, objectives / 2, settings.Seed).Name).ToHashSet();
         if (names.Count < settings.Methods.Count)
             throw new ArgumentException($"a method is named twice: {string.Join(", ", settings.Methods)}");
         if (settings.Alpha is not null && !settings.Methods.Contains("fixed"))
             throw new ArgumentException("--alpha is for the method 'fixed', which is not among the methods");
-        if (settings.Methods.Any(Distils) && settings.Teacher is null)
+        if (settings.Methods.Any(Distils) && settings.Teachers.Count == 0)
             throw new ArgumentException($"method '{settings.Methods.First(Distils)}' needs a teacher");
     }
 
@@ -76,22 +74,30 @@ public sealed class Experiment
     {
         var date = DateTimeOffset.UtcNow;
         var loop = new RunLoop(_device, folder, new MetricsLogs(folder), _observer);
-        using var teacher = _settings.Methods.Any(Distils) ? ReadyTeacher(loop, cancellation) : null;
-        // Seed by seed: what is stopped early has every method with the seeds it came to.
-        for (int i = 0; i < _settings.Seeds; i++)
+        var teachers = new List<Network>();
+        try
         {
-            foreach (string method in _settings.Methods)
-                TrainStudent(loop, method, _settings.Seed + (ulong)i, teacher, cancellation);
-        }
+            foreach (var source in _settings.Methods.Any(Distils) ? _teachers : [])
+                teachers.Add(ReadyTeacher(loop, source, cancellation));
+            // Seed by seed: what is stopped early has every method with the seeds it came to.
+            for (int i = 0; i < _settings.Seeds; i++)
+            {
+                foreach (string method in _settings.Methods)
+                    TrainStudent(loop, method, _settings.Seed + (ulong)i, teachers, cancellation);
+            }
 
-        var summary = Summary(MetricsFile.Read(folder.Metrics), teacher, date);
-        HtmlReport.Write(folder.Report, summary);
-        return summary;
+            var summary = Summary(MetricsFile.Read(folder.Metrics), teachers, date);
+            HtmlReport.Write(folder.Report, summary);
+            return summary;
+        }
+        finally
+        {
+            foreach (var teacher in teachers)
+                teacher.Dispose();
+        }
     }
 
     private static bool Distils(string method) => method != "none";
-
-    private static bool IsFile(string teacher) => File.Exists(teacher) || teacher.EndsWith(".safetensors", StringComparison.Ordinal);
 
     private static Balancer NewBalancer(ExperimentSettings settings, string method, int objectives, int task, ulong seed) =>
         BalancerRegistry.Create(
@@ -104,39 +110,40 @@ public sealed class Experiment
                 Seed = seed,
             });
 
-    /// <summary>Whether the networks fit the images, and the teacher's checkpoint its network.</summary>
+    /// <summary>Whether the networks fit the images, and the teachers' checkpoints their networks.</summary>
     private void CheckNetworks()
     {
         Network.Check(_device, _settings.Student, _data.Train.Format);
         if (!_settings.Methods.Any(Distils))
             return;
-        string teacher = _settings.Teacher!;
-        if (IsFile(teacher))
-            Network.Load(_device, teacher, _settings.TeacherModel, _data.Train.Format).Dispose();
-        else
-            Network.Check(_device, teacher, _data.Train.Format);
+        foreach (var teacher in _teachers)
+        {
+            if (teacher.IsFile)
+                Network.Load(_device, teacher.Name, teacher.Model, _data.Train.Format).Dispose();
+            else
+                Network.Check(_device, teacher.Name, _data.Train.Format);
+        }
     }
 
-    private Network ReadyTeacher(RunLoop loop, CancellationToken cancellation)
+    private Network ReadyTeacher(RunLoop loop, TeacherSource source, CancellationToken cancellation)
     {
-        string name = _settings.Teacher!;
         Network teacher;
-        if (IsFile(name))
+        if (source.IsFile)
         {
-            teacher = Network.Load(_device, name, _settings.TeacherModel, _data.Train.Format);
+            teacher = Network.Load(_device, source.Name, source.Model, _data.Train.Format);
         }
         else
         {
-            teacher = Network.Create(_device, name, _data.Train.Format, _settings.Seed);
+            teacher = Network.Create(_device, source.Name, _data.Train.Format, source.Seed);
             try
             {
                 Train(
                     loop,
-                    TeacherRun,
+                    source.Run,
                     teacher,
                     new ClassificationTask(teacher.Model, _settings.LabelSmoothing),
-                    NewBalancer(_settings, "none", objectives: 1, task: 0, _settings.Seed),
-                    _settings.Seed,
+                    NewBalancer(_settings, "none", objectives: 1, task: 0, source.Seed),
+                    source.Seed,
                     _settings.TeacherEpochs,
                     _settings.TeacherLearningRate,
                     cancellation);
@@ -152,28 +159,37 @@ public sealed class Experiment
         return teacher;
     }
 
-    private void TrainStudent(RunLoop loop, string method, ulong seed, Network? teacher, CancellationToken cancellation)
+    private void TrainStudent(
+        RunLoop loop, string method, ulong seed, IReadOnlyList<Network> teachers, CancellationToken cancellation)
     {
-        FeatureProjectors? projectors = null;
+        Lesson[] lessons = [];
         using var student = Network.Create(_device, _settings.Student, _data.Train.Format, seed, (model, beside) =>
         {
             if (Distils(method))
-            {
-                projectors = new FeatureProjectors(
-                    beside["projectors"], model.Features, teacher!.Model.Features, _settings.FeatureScales, _settings.FeatureGrid);
-            }
+                lessons = [.. TeacherSource.Labels(teachers).Zip(teachers, (label, teacher) => LessonOf(label, teacher, model, beside))];
         });
-        TrainingTask task = projectors is null
+        TrainingTask task = lessons.Length == 0
             ? new ClassificationTask(student.Model, _settings.LabelSmoothing)
-            : new DistillationTask(
-                student.Model, new Teacher(teacher!.Model), projectors, _settings.Temperature, _settings.LabelSmoothing);
+            : new DistillationTask(student.Model, lessons, _settings.Temperature, _settings.LabelSmoothing);
         var balancer = NewBalancer(_settings, method, task.Objectives.Count, task.Task, seed);
         // The balancer's name says which reading ran. Without a teacher no methods are compared: the run goes by the name of
         // what is trained.
-        string run = _settings.Teacher is null ? _settings.Student : balancer.Name;
+        string run = _settings.Teachers.Count == 0 ? _settings.Student : balancer.Name;
         if (_settings.Seeds > 1)
             run = RunName.Of(run, seed);
         Train(loop, run, student, task, balancer, seed, _settings.Epochs, _settings.LearningRate, cancellation);
+
+        Lesson LessonOf(string label, Network teacher, VisionModel model, ParameterScope beside)
+        {
+            var scope = beside["projectors"];
+            var projectors = new FeatureProjectors(
+                teachers.Count == 1 ? scope : scope[label],
+                model.Features,
+                teacher.Model.Features,
+                _settings.FeatureScales,
+                _settings.FeatureGrid);
+            return new Lesson(label, new Teacher(teacher.Model), projectors);
+        }
     }
 
     private void Train(
@@ -213,22 +229,24 @@ public sealed class Experiment
         loop.Run(run, network, trainer, plan, epochs, _data.Test, cancellation);
     }
 
-    private RunSummary Summary(Metrics metrics, Network? teacher, DateTimeOffset date) => new()
+    private RunSummary Summary(Metrics metrics, IReadOnlyList<Network> teachers, DateTimeOffset date) => new()
     {
-        Title = $"{(_settings.Teacher is null ? "Training" : "Distillation")} on {_data.Train.Format.Name}",
+        Title = $"{(_settings.Teachers.Count == 0 ? "Training" : "Distillation")} on {_data.Train.Format.Name}",
         DataSet = $"{_data.Train.Format.Name}: {_data.Train.Count} training and {_data.Test.Count} test images",
-        Teacher = teacher?.Name ?? "none",
+        Teachers = [.. teachers.Zip(TeacherSource.Labels(teachers), _teachers).Select(teacher => new TeacherResult(
+            teacher.Second, Top1(teacher.First, teacher.Third.Run, metrics)))],
         Student = _settings.Student,
         Seed = _settings.Seed,
         Seeds = _settings.Seeds,
         Date = date,
         Version = typeof(Experiment).Assembly.GetName().Version?.ToString(3) ?? "",
-        TeacherTop1 = teacher is null ? null : TeacherTop1(teacher, metrics),
         Metrics = new Metrics(
-            [.. metrics.Steps.Where(step => step.Run != TeacherRun)], [.. metrics.Epochs.Where(epoch => epoch.Run != TeacherRun)]),
+            [.. metrics.Steps.Where(step => !IsTeacher(step.Run))], [.. metrics.Epochs.Where(epoch => !IsTeacher(epoch.Run))]),
     };
 
-    private double TeacherTop1(Network teacher, Metrics metrics) =>
-        metrics.Epochs.LastOrDefault(epoch => epoch.Run == TeacherRun).Top1
+    private bool IsTeacher(string run) => _teachers.Any(teacher => teacher.Run == run);
+
+    private double Top1(Network teacher, string run, Metrics metrics) =>
+        metrics.Epochs.LastOrDefault(epoch => epoch.Run == run).Top1
         ?? Evaluation.Top1(_device, teacher.Model, _data.Test, _settings.BatchSize);
 }

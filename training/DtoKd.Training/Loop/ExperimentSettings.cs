@@ -10,12 +10,12 @@ public sealed record ExperimentSettings
     public string Data { get; init; } = "digits";
 
     /// <summary>
-    /// The teacher: a network of the zoo, which is trained first, or the path of a checkpoint. Null when nothing is distilled.
+    /// The teachers: networks of the zoo, which are trained first, or paths of checkpoints. Empty when nothing is distilled.
     /// </summary>
-    public string? Teacher { get; init; }
+    public IReadOnlyList<string> Teachers { get; init; } = [];
 
-    /// <summary>The network in the teacher's checkpoint, if the file does not say.</summary>
-    public string? TeacherModel { get; init; }
+    /// <summary>The networks in the teachers' checkpoints, one for each, if the files do not say; empty if they do.</summary>
+    public IReadOnlyList<string> TeacherModels { get; init; } = [];
 
     /// <summary>The network that is trained.</summary>
     public required string Student { get; init; }
@@ -68,7 +68,10 @@ public sealed record ExperimentSettings
     /// <summary>The largest side of the grid that feature maps are averaged to.</summary>
     public int FeatureGrid { get; init; } = 1;
 
-    /// <summary>The weights of the method <c>fixed</c>, in the order feature, task, kl; null for even ones.</summary>
+    /// <summary>
+    /// The weights of the method <c>fixed</c>, in the order feature (of each teacher), task, kl (of each teacher); null for even
+    /// ones.
+    /// </summary>
     public IReadOnlyList<double>? Alpha { get; init; }
 
     /// <summary>Pixels by which training images are moved at random.</summary>
@@ -84,7 +87,8 @@ public sealed record ExperimentSettings
     public ulong Seed { get; init; }
 
     /// <summary>
-    /// Students for each method: with the seeds <see cref="Seed"/>, Seed + 1 and so on, all of one teacher, which has the first.
+    /// Students for each method: with the seeds <see cref="Seed"/>, Seed + 1 and so on, all of the same teachers. Of these the
+    /// first has the first seed, the second the next, and so on.
     /// </summary>
     public int Seeds { get; init; } = 1;
 
@@ -95,7 +99,7 @@ public sealed record ExperimentSettings
         "digits" => new()
         {
             Student = "regnety_nano",
-            Teacher = "regnety_micro",
+            Teachers = ["regnety_micro"],
             Methods = ["none", "fixed", "amortised", "exact"],
             Epochs = 15,
             TeacherEpochs = 12,
@@ -108,7 +112,7 @@ public sealed record ExperimentSettings
         _ => new()
         {
             Student = "regnety_nano",
-            Teacher = "regnety_micro",
+            Teachers = ["regnety_micro"],
             Methods = ["exact"],
             Epochs = 10,
             TeacherEpochs = 2,
@@ -140,7 +144,7 @@ public sealed record ExperimentSettings
         Require(FeatureGrid >= 1, "feature-grid", FeatureGrid, "at least 1");
         Require(Shift >= 0, "shift", Shift, "0 or more");
         Require(DiagnosticsEvery >= 0, "diagnostics-every", DiagnosticsEvery, "0 or more");
-        if (Teacher is not null)
+        if (Teachers.Count > 0)
         {
             Require(TeacherEpochs >= 1, "teacher-epochs", TeacherEpochs, "at least 1");
             Require(TeacherLearningRate > 0, "teacher-lr", TeacherLearningRate, "a positive number");

@@ -50,7 +50,8 @@ public readonly record struct StepReport(
 
 /// <summary>
 /// Runs training steps. The order of one step is written here and nowhere else: forward, losses, backward passes (part by part),
-/// clipping of each, Gram matrix, weights, mixing, clipping, optimiser.
+/// clipping of each, Gram matrix, weights, mixing, clipping, optimiser. A rule that needs one backward pass only gets it through
+/// the weighted sum of the losses, after the weights.
 /// </summary>
 public sealed class Trainer : IDisposable
 {
@@ -64,6 +65,7 @@ public sealed class Trainer : IDisposable
     private readonly GradStore? _part;
     private readonly double[] _losses;
     private readonly double[] _gram;
+    private readonly double[] _featureGram;
     private IReadOnlyList<FlatRange>? _shared;
 
     /// <summary>Puts a run together.</summary>
@@ -93,6 +95,7 @@ public sealed class Trainer : IDisposable
         (_schedule, _loader, _options) = (schedule, loader, options);
         _losses = new double[objectives];
         _gram = new double[objectives * objectives];
+        _featureGram = ComparesFeatures ? new double[objectives * objectives] : [];
         bool comparesGradients = NeedsEach || (options.DiagnosticsEvery > 0 && objectives > 1);
         _stores = [.. Enumerable.Range(0, comparesGradients ? objectives : 1).Select(_ => new GradStore(arena))];
         _part = options.Accumulate > 1 ? new GradStore(arena) : null;
@@ -134,7 +137,7 @@ public sealed class Trainer : IDisposable
         Optimiser.Step(_stores[0].Flat, GradientClip.Scale(squaredNorm, _options.ClipNorm), rate);
         if (Balancer.Needs.HasFlag(BalancerNeeds.LossesAfterStep))
         {
-            Look(position);
+            Look(position, withFeatures: false);
             Balancer.AfterStep(_losses);
         }
 
@@ -152,20 +155,22 @@ public sealed class Trainer : IDisposable
 
     private bool NeedsEach => Balancer.Needs.HasFlag(BalancerNeeds.Gram) || _options.ClipEach is not null;
 
+    private bool ComparesFeatures => Balancer.Needs.HasFlag(BalancerNeeds.FeatureGram);
+
     private bool ComparesGradients =>
         NeedsEach || (_losses.Length > 1 && _options.DiagnosticsEvery > 0 && StepsDone % _options.DiagnosticsEvery == 0);
 
     /// <summary>One backward pass for each objective, then their mixture, left in the first store.</summary>
     private double MixGradients(BatchPosition position, out TradeOffDiagnostics tradeOff)
     {
-        Array.Clear(_losses);
+        Clear();
         foreach (var part in Parts(position))
         {
             using var step = Begin(part);
             var losses = _task.Losses(Load(step, position, part));
-            Add(losses, part);
-            for (int k = 0; k < losses.Count; k++)
-                Backward(step, Op.Affine(losses[k], part.Share), part, _stores[k], retain: k + 1 < losses.Count);
+            Add(step, losses, part, ComparesFeatures);
+            for (int k = 0; k < _losses.Length; k++)
+                Backward(step, Op.Affine(losses.Values[k], part.Share), part, _stores[k], retain: k + 1 < _losses.Length);
         }
 
         // Shared is what at least two objectives reach: elsewhere no two gradients can disagree, and a head or projector
@@ -174,8 +179,8 @@ public sealed class Trainer : IDisposable
         var gradients = Array.ConvertAll(_stores, store => store.Flat);
         Flat.Gram(gradients, _shared, _gram);
         var clip = Array.ConvertAll(gradients, g => _options.ClipEach is null ? 1 : GradientClip.Scale(Flat.SquaredNorm(g), _options.ClipEach));
-        for (int i = 0; i < _gram.Length; i++)
-            _gram[i] *= clip[i / clip.Length] * clip[i % clip.Length];
+        Scale(_gram, clip);
+        Scale(_featureGram, clip);
         var weights = Weigh(_gram, out tradeOff);
         for (int k = 0; k < clip.Length; k++)
             clip[k] *= weights.Coefficients[k];
@@ -191,7 +196,7 @@ public sealed class Trainer : IDisposable
         {
             // The weights follow from the losses of the whole batch: one more forward pass is less than keeping all parts or
             // a backward pass for each objective.
-            Look(position);
+            Look(position, ComparesFeatures);
             weights = Weigh([], out tradeOff);
         }
 
@@ -201,25 +206,25 @@ public sealed class Trainer : IDisposable
             var losses = _task.Losses(Load(step, position, part));
             if (weights is null)
             {
-                Array.Clear(_losses);
-                Add(losses, part);
+                Clear();
+                Add(step, losses, part, ComparesFeatures);
                 weights = Weigh([], out tradeOff);
             }
 
-            var total = Op.Affine(losses[0], weights.Coefficients[0] * part.Share);
-            for (int k = 1; k < losses.Count; k++)
-                total += Op.Affine(losses[k], weights.Coefficients[k] * part.Share);
+            var total = Op.Affine(losses.Values[0], weights.Coefficients[0] * part.Share);
+            for (int k = 1; k < _losses.Length; k++)
+                total += Op.Affine(losses.Values[k], weights.Coefficients[k] * part.Share);
             Backward(step, total, part, _stores[0], retain: false);
         }
 
         return Flat.SquaredNorm(_stores[0].Flat);
     }
 
+    /// <summary>Asks the balancer; what is told of the step's geometry is that of the parameters' gradients, where known.</summary>
     private StepWeights Weigh(ReadOnlySpan<double> gram, out TradeOffDiagnostics tradeOff)
     {
-        var signals = new StepSignals(_losses, gram);
-        var weights = Balancer.Weigh(signals);
-        tradeOff = TradeOffDiagnostics.Measure(signals, weights, _task.Task);
+        var weights = Balancer.Weigh(new StepSignals(_losses, ComparesFeatures ? _featureGram : gram));
+        tradeOff = TradeOffDiagnostics.Measure(new StepSignals(_losses, gram), weights, _task.Task);
         return weights;
     }
 
@@ -231,14 +236,17 @@ public sealed class Trainer : IDisposable
             Flat.Mix([store.Flat, _part!.Flat], [1, 1], store.Flat);
     }
 
-    /// <summary>Computes the losses of a batch with the random masks of this step, and changes nothing else.</summary>
-    private void Look(BatchPosition position)
+    /// <summary>
+    /// Computes the losses of a batch, and if asked for their gradients at the representation, with the random masks of this
+    /// step, and changes nothing else.
+    /// </summary>
+    private void Look(BatchPosition position, bool withFeatures)
     {
-        Array.Clear(_losses);
+        Clear();
         foreach (var part in Parts(position))
         {
-            using var step = Engine.Step.Replay(_device, _options.Seed, NumberOf(part));
-            Add(_task.Losses(Load(step, position, part)), part);
+            using var step = Engine.Step.Replay(_device, _options.Seed, NumberOf(part), record: withFeatures);
+            Add(step, _task.Losses(Load(step, position, part)), part, withFeatures);
         }
     }
 
@@ -268,11 +276,25 @@ public sealed class Trainer : IDisposable
         return batch;
     }
 
-    /// <summary>Losses are means over images: the batch's are those of its parts by their share of the images.</summary>
-    private void Add(IReadOnlyList<Tensor> losses, Part part)
+    private void Clear()
     {
-        for (int k = 0; k < losses.Count; k++)
-            _losses[k] += part.Share * losses[k].Item();
+        Array.Clear(_losses);
+        Array.Clear(_featureGram);
+    }
+
+    /// <summary>Losses are means over images: the batch's are those of its parts by their share of the images.</summary>
+    private void Add(Step step, TaskLosses losses, Part part, bool withFeatures)
+    {
+        for (int k = 0; k < _losses.Length; k++)
+            _losses[k] += part.Share * losses.Values[k].Item();
+        if (withFeatures)
+            FeatureGram.Add(step, losses, part.Share, _featureGram);
+    }
+
+    private static void Scale(double[] gram, double[] factors)
+    {
+        for (int i = 0; i < gram.Length; i++)
+            gram[i] *= factors[i / factors.Length] * factors[i % factors.Length];
     }
 
     /// <summary>A part of a batch.</summary>

@@ -13,6 +13,14 @@ public abstract class TrainingTask
     /// <summary>The index of the task's own loss among the objectives.</summary>
     public abstract int Task { get; }
 
-    /// <summary>Computes the losses of a batch, one number each, in the order of <see cref="Objectives"/>.</summary>
-    public abstract IReadOnlyList<Tensor> Losses(Batch batch);
+    /// <summary>Computes the losses of a batch.</summary>
+    public abstract TaskLosses Losses(Batch batch);
 }
+
+/// <summary>The losses of a batch.</summary>
+/// <param name="Values">One number each, in the order of <see cref="TrainingTask.Objectives"/>.</param>
+/// <param name="Representation">
+/// What the network made of the images and all losses start from: no path leads from the network's parameters to a loss around
+/// all of these tensors.
+/// </param>
+public sealed record TaskLosses(IReadOnlyList<Tensor> Values, IReadOnlyList<Tensor> Representation);

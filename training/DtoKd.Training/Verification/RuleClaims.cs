@@ -29,6 +29,10 @@ internal static class RuleClaims
             "c near min(a, b)", 1e-9, ExactBorder),
         new("exact: vanished", "an objective with ‖g_k‖ ≤ 1e-6 max ‖g_i‖ is left out: g* is the other gradient, not 0",
             "K = 2 (a departure from eq. 9)", 1e-12, Vanished),
+        new("features: M Mᵀ = κI", "exact-features, which weighs ∇_Z log L_k, and exact, which weighs Mᵀ∇_Z log L_k, find the same π",
+            "K = 2, 3, M = ∂Z/∂θ a rotation times any size", 1e-6, FeaturesRotated),
+        new("features: not aligned", "elsewhere 3.2 is lost: π of exact-features at h = (1, 0), (−1, 1) gives ⟨g*, g_2⟩ < 0",
+            "M = diag(s, 1/s), s⁴ > 2", 0, FeaturesNotAligned),
         // FAMO's authors add 1e-8 to every loss, of which small ones feel a little.
         new("FAMO: L → kL", "π of FAMO's reading is the same when each loss is multiplied by a constant of its own",
             "50 steps, K = 2, 3", 1e-4, FamoScale, 10),
@@ -166,6 +170,32 @@ internal static class RuleClaims
         double share = Math.Pow(10, random.Uniform(-12, -6.1)) * Norm(raw[1]) / Norm(raw[0]);
         raw[0] = Array.ConvertAll(raw[0], x => share * x);
         return -Distance(Exact([1, 1], raw), raw[1]) / Norm(raw[1]);
+    }
+
+    private static double? FeaturesRotated(CaseRandom random)
+    {
+        var (losses, atZ) = Draw(ref random, 2 + random.Below(2));
+        var (_, planes) = Draw(ref random, 3);
+        double size = Math.Pow(10, random.Uniform(-3, 3));
+        // Mirrored at three planes: orthogonal, and no axis is left in its place.
+        double[][] atTheta = [.. atZ.Select(g => planes.Aggregate(g, (x, plane) =>
+        {
+            double twice = 2 * Dot(x, plane) / Dot(plane, plane);
+            return [.. x.Zip(plane, (a, b) => a - twice * b)];
+        }).Select(x => size * x).ToArray())];
+        double[] mixed = Exact(losses, atTheta);
+        double[] onFeatures = Combined(Weighed("exact-features", losses, atZ).Coefficients, atTheta);
+        return -Distance(mixed, onFeatures) / Largest(losses, atTheta);
+    }
+
+    private static double? FeaturesNotAligned(CaseRandom random)
+    {
+        double s = Math.Pow(10, random.Uniform(-1, 2));
+        if (s * s * s * s < 2.001)
+            return null;
+        double[][] atZ = [[1, 0], [-1, 1]], atTheta = [.. atZ.Select(h => new[] { s * h[0], h[1] / s })];
+        double[] mixed = Combined(Weighed("exact-features", [1, 1], atZ).Coefficients, atTheta);
+        return -Dot(mixed, atTheta[1]) / (Norm(mixed) * Norm(atTheta[1]));
     }
 
     private static double? FamoScale(CaseRandom random)
