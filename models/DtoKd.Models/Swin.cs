@@ -140,14 +140,7 @@ public sealed class Swin : VisionModel
             int rows = height + bottom, columns = width + right;
             // A side that one window covers is not shifted.
             int down = rows > window ? shift : 0, across = columns > window ? shift : 0;
-            bool shifted = down + across > 0;
-            if (shifted)
-                x = Op.Roll(x, [-down, -across], [1, 2]);
-            var mask = shifted ? Op.ShiftMask(x.Step!, rows, columns, window, down, across, x.DType) : null;
-            var y = Op.WindowAttention(_qkv.Forward(Op.WindowPartition(x, window)), heads, _biasTable, window, mask);
-            y = Op.WindowReverse(y, window, rows, columns);
-            if (shifted)
-                y = Op.Roll(y, [down, across], [1, 2]);
+            var y = Op.WindowAttention(_qkv.Forward(x), heads, _biasTable, window, down, across);
             return bottom + right > 0 ? Op.Slice(Op.Slice(y, 1, 0, height), 2, 0, width) : y;
         }
     }

@@ -10,9 +10,16 @@ public static partial class Op
         {
             Samples =
             [
-                new("plain", [Float(4, 9, 12), Float(25, 2)], t => WindowAttention(t[0], 2, t[1], 3)),
-                new("shifted", [Float(8, 4, 6), Float(9, 2)],
-                    t => WindowAttention(t[0], 2, t[1], 2, ShiftMask(t[0].Step!, 4, 4, 2, 1, 1, t[0].DType))),
+                new("plain", [Float(2, 3, 6, 12), Float(25, 2)], t => WindowAttention(t[0], 2, t[1], 3)),
+                new("shifted", [Float(2, 4, 4, 6), Float(9, 2)], t => WindowAttention(t[0], 2, t[1], 2, 1, 1)),
+                new("shifted one way", [Float(1, 3, 9, 12), Float(25, 2)], t => WindowAttention(t[0], 2, t[1], 3, 0, 2)),
+                new("no maps", [Float(0, 2, 2, 6), Float(9, 1)], t => WindowAttention(t[0], 1, t[1], 2)),
+                new("used twice", [Float(1, 2, 4, 12), Float(9, 2)],
+                    t => WindowAttention(t[0], 2, t[1], 2) + WindowAttention(t[0], 2, t[1], 2, 0, 1)),
+                new("many windows of 7", [Float(3, 14, 14, 96), Float(169, 2)], t => WindowAttention(t[0], 2, t[1], 7, 3, 3))
+                    { GradCheck = false, Tolerance = 2e-5 },
+                new("several tiles", [Float(1, 12, 12, 9), Float(529, 1)], t => WindowAttention(t[0], 1, t[1], 12))
+                    { GradCheck = false, Tolerance = 2e-5 },
                 new("partition", [Float(2, 4, 6, 3)], t => WindowPartition(t[0], 2)),
                 new("partition of one window", [Float(1, 3, 3, 2)], t => WindowPartition(t[0], 3)),
                 new("reverse", [Float(12, 4, 3)], t => WindowReverse(t[0], 2, 4, 6)),
@@ -30,9 +37,13 @@ public static partial class Op
                 new("tiles", [Index(1, 1)], t => ShiftMask(t[0].Step!, 4, 5, 2, 1, 1), "do not tile a map of 4 x 5"),
                 new("index", [Index(1, 1)], t => RelativePositionIndex(t[0].Step!, 0, 3), "an empty window of 0 x 3"),
                 new("table", [Float(9, 2)], t => RelativePositionBias(t[0], 3, 3), "expected [25, heads]"),
-                new("tokens", [Float(4, 9, 12), Float(25, 2)], t => WindowAttention(t[0], 2, t[1], 2), "[B * windows, 4, 3 C]"),
-                new("mask", [Float(4, 9, 12), Float(25, 2), Float(3, 9, 9)],
-                    t => WindowAttention(t[0], 2, t[1], 3, t[2]), "got mask [3, 9, 9]"),
+                new("heads", [Float(4, 9, 12), Float(25, 2)], t => WindowAttention(t[0], 2, t[1], 3), "qkv [4, 9, 12] for 2 heads"),
+                new("windows", [Float(1, 6, 5, 12), Float(25, 2)],
+                    t => WindowAttention(t[0], 2, t[1], 3), "do not tile a map of 6 x 5"),
+                new("shift of windows", [Float(1, 6, 6, 12), Float(25, 2)],
+                    t => WindowAttention(t[0], 2, t[1], 3, 0, 3), "shifts 0 and 3 are not in 0 .. 2"),
+                new("table of windows", [Float(1, 6, 6, 12), Float(9, 2)],
+                    t => WindowAttention(t[0], 2, t[1], 3), "expected [25, 2]"),
                 new("map", [Float(4, 4)], t => PatchMerging(t[0]), "expected [B, H, W, C]"),
             ],
         };

@@ -4,10 +4,6 @@ namespace DtoKd.Engine;
 
 public static partial class Op
 {
-    // Added to scores across the seam of a shifted map. Large enough to vanish in the softmax, and what checkpoints expect.
-    private const float AcrossSeam = -100;
-
-    private static readonly ConcurrentDictionary<(int, int, int, int, int), float[]> _shiftMasks = [];
     private static readonly ConcurrentDictionary<(int, int), long[]> _relativePositions = [];
 
     /// <summary>Cuts maps into square windows, row by row.</summary>
@@ -66,11 +62,7 @@ public static partial class Op
     public static Tensor ShiftMask(
         Step step, int height, int width, int window, int shiftDown, int shiftRight, DType dtype = DType.F32)
     {
-        if (window < 1 || height % window != 0 || width % window != 0)
-            throw new ArgumentException($"shift_mask: windows of {window} do not tile a map of {height} x {width}");
-        if (shiftDown < 0 || shiftDown >= window || shiftRight < 0 || shiftRight >= window)
-            throw new ArgumentException($"shift_mask: shifts {shiftDown} and {shiftRight} are not in 0 .. {window - 1}");
-        var values = _shiftMasks.GetOrAdd((height, width, window, shiftDown, shiftRight), static at => NewShiftMask(at));
+        var values = WindowLayout.Of("shift_mask", height, width, window, shiftDown, shiftRight).Mask;
         int tokens = window * window;
         Shape shape = [height * width / tokens, tokens, tokens];
         return dtype == DType.F64 ? step.From(Array.ConvertAll(values, value => (double)value), shape) : step.From(values, shape);
@@ -89,9 +81,12 @@ public static partial class Op
     {
         if (height < 1 || width < 1)
             throw new ArgumentException($"relative_position_index: an empty window of {height} x {width}");
-        var values = _relativePositions.GetOrAdd((height, width), static at => NewRelativePositions(at.Item1, at.Item2));
-        return step.From(values, [height * width, height * width]);
+        return step.From(RelativePositions(height, width), [height * width, height * width]);
     }
+
+    /// <summary>The numbers of <see cref="RelativePositionIndex"/>, computed once per size.</summary>
+    internal static long[] RelativePositions(int height, int width) =>
+        _relativePositions.GetOrAdd((height, width), static at => NewRelativePositions(at.Item1, at.Item2));
 
     /// <summary>The bias of each head for each pair of places in a window.</summary>
     /// <param name="table">[(2 height - 1) (2 width - 1), heads], timm's <c>relative_position_bias_table</c>.</param>
@@ -114,39 +109,6 @@ public static partial class Op
     }
 
     /// <summary>
-    /// Self-attention inside each window with a relative position bias: the attention of a Swin block (Liu et al., "Swin
-    /// Transformer", 2021, eq. 4), between its two linear layers.
-    /// </summary>
-    /// <param name="qkv">[B * windows, window * window, 3 C], laid out as <see cref="SelfAttention"/> has it.</param>
-    /// <param name="heads">The number of heads.</param>
-    /// <param name="table">[(2 window - 1)^2, heads].</param>
-    /// <param name="window">The windows' side.</param>
-    /// <param name="mask">[windows, window * window, window * window], see <see cref="ShiftMask"/>; null without a shift.</param>
-    /// <returns>[B * windows, window * window, C].</returns>
-    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
-    public static Tensor WindowAttention(Tensor qkv, int heads, Tensor table, int window, Tensor? mask = null)
-    {
-        int tokens = window * window;
-        if (qkv.Shape.Rank != 3 || qkv.Shape[1] != tokens)
-            throw new ArgumentException($"window_attention: got qkv {qkv.Shape}, expected [B * windows, {tokens}, 3 C]");
-        var step = Step.Of("window_attention", qkv, table, mask);
-        var bias = RelativePositionBias(table.Step is null ? step.Use(table) : table, window, window);
-        if (mask is null)
-            return SelfAttention(qkv, heads, bias);
-        if (mask.Shape.Rank != 3 || mask.Shape[0] == 0 || qkv.Shape[0] % mask.Shape[0] != 0 || mask.Shape[1] != tokens
-            || mask.Shape[2] != tokens)
-        {
-            throw new ArgumentException($"window_attention: got mask {mask.Shape} for qkv {qkv.Shape}, "
-                + $"expected [windows, {tokens}, {tokens}]");
-        }
-
-        int windows = mask.Shape[0];
-        bias += Reshape(mask, [windows, 1, tokens, tokens]);
-        var y = SelfAttention(Reshape(qkv, [qkv.Shape[0] / windows, windows, tokens, qkv.Shape[2]]), heads, bias);
-        return Reshape(y, [qkv.Shape[0], tokens, y.Shape[3]]);
-    }
-
-    /// <summary>
     /// Four neighbouring places joined to one of four times the channels, in the order (0, 0), (1, 0), (0, 1), (1, 1) of (row,
     /// column): what Swin's patch merging does before its norm and linear layer.
     /// </summary>
@@ -161,24 +123,6 @@ public static partial class Op
             x = Pad(x, [0, 0, 0, x.Shape[2] % 2, 0, x.Shape[1] % 2]);
         int b = x.Shape[0], h = x.Shape[1] / 2, w = x.Shape[2] / 2, c = x.Shape[3];
         return Reshape(Permute(Reshape(x, [b, h, 2, w, 2, c]), 0, 1, 3, 4, 2, 5), [b, h, w, 4 * c]);
-    }
-
-    private static float[] NewShiftMask((int Height, int Width, int Window, int Down, int Right) map)
-    {
-        int window = map.Window, tokens = window * window, columns = map.Width / window;
-        // Parts of the rolled map that were apart before have different numbers.
-        int PartAlong(int at, int size, int shift) => shift == 0 || at < size - window ? 0 : at < size - shift ? 1 : 2;
-        int Part(int tile, int token) =>
-            (3 * PartAlong((tile / columns * window) + (token / window), map.Height, map.Down))
-            + PartAlong((tile % columns * window) + (token % window), map.Width, map.Right);
-        var mask = new float[map.Height / window * columns * tokens * tokens];
-        for (int i = 0; i < mask.Length; i++)
-        {
-            int tile = i / (tokens * tokens);
-            mask[i] = Part(tile, i / tokens % tokens) == Part(tile, i % tokens) ? 0 : AcrossSeam;
-        }
-
-        return mask;
     }
 
     private static long[] NewRelativePositions(int height, int width)

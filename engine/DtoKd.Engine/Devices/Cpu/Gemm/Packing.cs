@@ -132,6 +132,30 @@ internal static unsafe class Packing
             PackAny(source + steps, lineStride, 1, width, depth - steps, width, target + steps * width);
     }
 
+    /// <summary>Lines become columns: target[step * targetStride + line]. Columns beyond the lines repeat some of them.</summary>
+    /// <param name="source">Line 0, step 0; a line is contiguous.</param>
+    /// <param name="lineStride">Elements from one line to the next.</param>
+    /// <param name="lines">Lines; at least one.</param>
+    /// <param name="depth">Steps of a line: rows of the result.</param>
+    /// <param name="target">The result.</param>
+    /// <param name="targetStride">Columns of the result, a multiple of 8.</param>
+    public static void Transpose(float* source, long lineStride, int lines, int depth, float* target, int targetStride)
+    {
+        int steps = Avx.IsSupported ? depth & ~3 : 0;
+        for (int column = 0; column < targetStride; column += Lanes)
+        {
+            int line = Math.Min(column, lines - 1), count = Math.Clamp(lines - column, 1, Lanes);
+            float* first = source + (line * lineStride);
+            if (steps > 0)
+                TransposeGroup(first, lineStride, count, steps, target + column, targetStride);
+            for (int step = steps; step < depth; step++)
+            {
+                for (int i = 0; i < Lanes; i++)
+                    target[((long)step * targetStride) + column + i] = first[(Math.Min(i, count - 1) * lineStride) + step];
+            }
+        }
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void TransposeGroup(float* source, long lineStride, int lines, int steps, float* target, int width)
     {
