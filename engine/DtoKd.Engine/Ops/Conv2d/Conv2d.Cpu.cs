@@ -35,20 +35,8 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels
 
     public void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, Tensor? bias, Tensor y, bool accumulate)
     {
-        geometry = geometry.Flattened();
-        var device = (CpuDevice)x.Device;
-        switch (device.Simd)
-        {
-            case SimdLevel.Avx512:
-                Forward<Lane512>(device, geometry, x, w, bias, y, accumulate);
-                break;
-            case SimdLevel.Avx2:
-                Forward<Lane256>(device, geometry, x, w, bias, y, accumulate);
-                break;
-            default:
-                Forward<LaneVector>(device, geometry, x, w, bias, y, accumulate);
-                break;
-        }
+        var epilogue = new ConvEpilogue { Shift = bias is null ? null : bias.Pointer<float>(), Accumulate = accumulate };
+        Forward(geometry, x, w, epilogue, y);
     }
 
     public void InputGradient(Conv2dGeometry geometry, Tensor dy, Tensor w, Tensor dx, bool accumulate)
@@ -58,13 +46,13 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels
         switch (device.Simd)
         {
             case SimdLevel.Avx512:
-                InputGradient<Lane512>(device, geometry, dy, w, dx, accumulate);
+                InputGradient<Lane512, Avx512Kernel>(device, geometry, dy, w, dx, accumulate);
                 break;
             case SimdLevel.Avx2:
-                InputGradient<Lane256>(device, geometry, dy, w, dx, accumulate);
+                InputGradient<Lane256, Avx2Kernel>(device, geometry, dy, w, dx, accumulate);
                 break;
             default:
-                InputGradient<LaneVector>(device, geometry, dy, w, dx, accumulate);
+                InputGradient<LaneVector, PortableKernel>(device, geometry, dy, w, dx, accumulate);
                 break;
         }
     }
@@ -76,36 +64,81 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels
         switch (device.Simd)
         {
             case SimdLevel.Avx512:
-                WeightGradient<Lane512>(device, geometry, x, dy, dw, accumulate);
+                WeightGradient<Lane512, Avx512Kernel>(device, geometry, x, dy, dw, accumulate);
                 break;
             case SimdLevel.Avx2:
-                WeightGradient<Lane256>(device, geometry, x, dy, dw, accumulate);
+                WeightGradient<Lane256, Avx2Kernel>(device, geometry, x, dy, dw, accumulate);
                 break;
             default:
-                WeightGradient<LaneVector>(device, geometry, x, dy, dw, accumulate);
+                WeightGradient<LaneVector, PortableKernel>(device, geometry, x, dy, dw, accumulate);
                 break;
         }
     }
 
-    private static void Forward<V>(
-        CpuDevice device, Conv2dGeometry g, Tensor x, Tensor w, Tensor? bias, Tensor y, bool accumulate)
-        where V : unmanaged, IFloatLane<V>
+    private static void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, in ConvEpilogue epilogue, Tensor y)
     {
-        Products<V>(
-            device, ForwardLayout(g, V.Width, ProductVectors), g, x.Pointer<float>(), w.Pointer<float>(), g.GroupC * g.KernelArea,
-            g.KernelArea, bias is null ? null : bias.Pointer<float>(), y.Pointer<float>(), accumulate);
+        geometry = geometry.Flattened();
+        var device = (CpuDevice)x.Device;
+        switch (device.Simd)
+        {
+            case SimdLevel.Avx512:
+                Forward<Lane512, Avx512Kernel>(device, geometry, x, w, epilogue, y);
+                break;
+            case SimdLevel.Avx2:
+                Forward<Lane256, Avx2Kernel>(device, geometry, x, w, epilogue, y);
+                break;
+            default:
+                Forward<LaneVector, PortableKernel>(device, geometry, x, w, epilogue, y);
+                break;
+        }
     }
 
-    private static void InputGradient<V>(CpuDevice device, Conv2dGeometry g, Tensor dy, Tensor w, Tensor dx, bool accumulate)
+    private static void Forward<V, TKernel>(
+        CpuDevice device, Conv2dGeometry g, Tensor x, Tensor w, in ConvEpilogue epilogue, Tensor y)
         where V : unmanaged, IFloatLane<V>
+        where TKernel : struct, IMicroKernel
     {
+        float* px = x.Pointer<float>(), pw = w.Pointer<float>(), py = y.Pointer<float>();
+        if (TryPanels<V, TKernel>(device, g, px, ConvWeight.Forward(pw, g), epilogue, py))
+            return;
+        Products<V>(
+            device, ForwardLayout(g, V.Width, ProductVectors), g, px, pw, g.GroupC * g.KernelArea, g.KernelArea, epilogue.Shift, py,
+            epilogue.Accumulate);
+    }
+
+    private static void InputGradient<V, TKernel>(
+        CpuDevice device, Conv2dGeometry g, Tensor dy, Tensor w, Tensor dx, bool accumulate)
+        where V : unmanaged, IFloatLane<V>
+        where TKernel : struct, IMicroKernel
+    {
+        float* pdy = dy.Pointer<float>(), pw = w.Pointer<float>(), pdx = dx.Pointer<float>();
+        if (g.Stride == 1 && g.Adjoint() is { Padding: { Height: >= 0, Width: >= 0 } } adjoint
+            && TryPanels<V, TKernel>(
+                device, adjoint, pdy, ConvWeight.Adjoint(pw, g), new ConvEpilogue { Accumulate = accumulate }, pdx))
+        {
+            return;
+        }
+
         var layout = new ConvLayout(
             ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Height, g.Padding.Height, g.Dilation.Height),
             ConvAxis.Backward(g.W, g.Kernel.Width, g.Stride.Width, g.Padding.Width, g.Dilation.Width),
             g.N, g.Groups, g.GroupO, g.GroupC, new Pair(g.OH, g.OW), new Pair(g.H, g.W), V.Width, ProductVectors);
-        Products<V>(
-            device, layout, g, dy.Pointer<float>(), w.Pointer<float>(), g.KernelArea, g.GroupC * g.KernelArea, null,
-            dx.Pointer<float>(), accumulate);
+        Products<V>(device, layout, g, pdy, pw, g.KernelArea, g.GroupC * g.KernelArea, null, pdx, accumulate);
+    }
+
+    /// <summary>Groups of many channels fill the tiles of the matrix product.</summary>
+    private static bool TryPanels<V, TKernel>(
+        CpuDevice device, Conv2dGeometry g, float* x, ConvWeight w, in ConvEpilogue epilogue, float* y)
+        where V : unmanaged, IFloatLane<V>
+        where TKernel : struct, IMicroKernel
+    {
+        if (Winograd.Suits(g))
+            Winograd.Run<V, TKernel>(device, g, x, w, epilogue, y);
+        else if (ConvPanels.Suits(g))
+            ConvPanels.Run<V, TKernel>(device, g, x, w, epilogue, y);
+        else
+            return false;
+        return true;
     }
 
     private static ConvLayout ForwardLayout(Conv2dGeometry g, int width, int wantedVectors) => new(
@@ -260,46 +293,44 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels
         }
     }
 
-    private static void WeightGradient<V>(CpuDevice device, Conv2dGeometry g, Tensor x, Tensor dy, Tensor dw, bool accumulate)
+    private static void WeightGradient<V, TKernel>(
+        CpuDevice device, Conv2dGeometry g, Tensor x, Tensor dy, Tensor dw, bool accumulate)
+        where V : unmanaged, IFloatLane<V>
+        where TKernel : struct, IMicroKernel
+    {
+        float* px = x.Pointer<float>(), pdy = dy.Pointer<float>();
+        int maxRuns = (int)Math.Clamp(PartialBudget / Math.Max(1, dw.Count), 1, MaxPartials);
+        using var partials = new ConvPartials(device, dw.Count);
+        if (Winograd.Suits(g))
+            WinogradGradient.Run<V, TKernel>(device, g, px, pdy, Math.Min(maxRuns, Math.Max(1, MaxPartials / g.Groups)), partials);
+        else
+            WeightGradient<V>(device, g, px, pdy, maxRuns, partials);
+        partials.AddTo(dw.Pointer<float>(), accumulate);
+    }
+
+    private static void WeightGradient<V>(
+        CpuDevice device, Conv2dGeometry g, float* x, float* dy, int maxRuns, ConvPartials partials)
         where V : unmanaged, IFloatLane<V>
     {
         var layout = ForwardLayout(g, V.Width, DotVectors);
         int units = layout.Units;
-        long count = dw.Count, groupCount = count / g.Groups;
-        int runs = (int)Math.Clamp(PartialBudget / Math.Max(1, count), 1, Math.Clamp(units, 1, MaxPartials));
+        long groupCount = (long)g.GroupO * g.GroupC * g.KernelArea;
+        int runs = Math.Min(maxRuns, Math.Max(1, units));
         int unitsPerRun = (units + runs - 1) / runs;
         // With few runs the channels are shared out as well; each part then lays out the images for itself.
         int parts = runs * g.Groups >= MaxPartials ? 1 : (g.GroupO + DotChannels - 1) / DotChannels;
         int partChannels = parts == 1 ? g.GroupO : DotChannels;
-        var partials = new Storage(device.Pool, runs * count * sizeof(float), "conv2d");
-        try
+        partials.Begin(runs);
+        device.Team.For(runs * g.Groups * parts, task =>
         {
-            float* px = x.Pointer<float>(), pdy = dy.Pointer<float>(), pdw = dw.Pointer<float>(), sums = (float*)partials.Address;
-            device.Team.For(runs * g.Groups * parts, task =>
-            {
-                int run = task / parts / g.Groups, group = task / parts % g.Groups, first = task % parts * partChannels;
-                int channels = Math.Min(partChannels, g.GroupO - first);
-                long depth = layout.Offsets[0].Length;
-                float* partial = sums + (run * count) + (group * groupCount) + (first * depth);
-                new Span<float>(partial, checked((int)(channels * depth))).Clear();
-                for (int unit = run * unitsPerRun; unit < Math.Min(units, (run + 1) * unitsPerRun); unit++)
-                    DotsOfUnit<V>(layout, unit, group, first, channels, px, pdy, partial);
-            });
-            device.Team.ForRange(count, 16384, (start, end) =>
-            {
-                for (long i = start; i < end; i++)
-                {
-                    double sum = accumulate ? pdw[i] : 0;
-                    for (int run = 0; run < runs; run++)
-                        sum += sums[(run * count) + i];
-                    pdw[i] = (float)sum;
-                }
-            });
-        }
-        finally
-        {
-            partials.Release();
-        }
+            int run = task / parts / g.Groups, group = task / parts % g.Groups, first = task % parts * partChannels;
+            int channels = Math.Min(partChannels, g.GroupO - first);
+            long depth = layout.Offsets[0].Length;
+            float* partial = partials.Of(run) + (group * groupCount) + (first * depth);
+            new Span<float>(partial, checked((int)(channels * depth))).Clear();
+            for (int unit = run * unitsPerRun; unit < Math.Min(units, (run + 1) * unitsPerRun); unit++)
+                DotsOfUnit<V>(layout, unit, group, first, channels, x, dy, partial);
+        });
     }
 
     /// <summary>dw += the share of one unit, for some channels of a group; dw is that of the first of them.</summary>

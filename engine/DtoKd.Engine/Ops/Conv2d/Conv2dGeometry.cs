@@ -36,6 +36,12 @@ internal sealed record Conv2dGeometry(
         ? new Conv2dGeometry(N, C, 1, H * W, O, Kernel, Stride, Padding, Dilation, Groups)
         : this;
 
+    /// <summary>For stride 1: the convolution from dy to dx, with a kernel turned by 180 degrees.</summary>
+    public Conv2dGeometry Adjoint() => new(
+        N, O, OH, OW, C, Kernel, Stride,
+        new Pair((Dilation.Height * (Kernel.Height - 1)) - Padding.Height, (Dilation.Width * (Kernel.Width - 1)) - Padding.Width),
+        Dilation, Groups);
+
     /// <summary>Checks the inputs of an operation and takes their sizes.</summary>
     /// <exception cref="ArgumentException">Shapes, types or parameters that do not fit.</exception>
     public static Conv2dGeometry Of(

@@ -315,7 +315,7 @@ internal sealed unsafe class ConvLayout
 
     // Rows are short: the rest of one is copied by a vector that ends with it, over what the one before has copied.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void CopyRow<V>(float* from, float* to, int count)
+    internal static void CopyRow<V>(float* from, float* to, int count)
         where V : unmanaged, IFloatLane<V>
     {
         if (count >= V.Width)

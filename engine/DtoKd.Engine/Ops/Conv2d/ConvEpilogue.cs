@@ -1,0 +1,96 @@
+using System.Runtime.CompilerServices;
+
+namespace DtoKd.Engine.Cpu;
+
+/// <summary>
+/// What happens to a convolution's sums on their way to memory: y = Scale sum + Shift (+ Residual), its positive part with
+/// <see cref="Relu"/>, (+ y). The default value stores the sums.
+/// </summary>
+internal unsafe struct ConvEpilogue
+{
+    /// <summary>One factor for each channel, or null for 1.</summary>
+    public float* Scale;
+
+    /// <summary>One summand for each channel, or null for 0.</summary>
+    public float* Shift;
+
+    /// <summary>A tensor that lies as y does, to be added; or null.</summary>
+    public float* Residual;
+
+    /// <summary>Whether negative results become 0.</summary>
+    public bool Relu;
+
+    /// <summary>Add to what y holds.</summary>
+    public bool Accumulate;
+
+    /// <summary>Stores neighbouring sums of one channel.</summary>
+    /// <param name="sums">The sums.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="channel">The channel, of all groups.</param>
+    /// <param name="y">The whole result.</param>
+    /// <param name="at">Where in it they belong.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public readonly void Store<V>(float* sums, int count, int channel, float* y, long at)
+        where V : unmanaged, IFloatLane<V>
+    {
+        float scale = Scale == null ? 1 : Scale[channel], shift = Shift == null ? 0 : Shift[channel];
+        float floor = Relu ? 0 : float.NegativeInfinity;
+        float* residual = Residual == null ? null : Residual + at;
+        y += at;
+        V s = V.Broadcast(scale), b = V.Broadcast(shift), f = V.Broadcast(floor);
+        int i = 0;
+        for (; i + V.Width <= count; i += V.Width)
+        {
+            var value = V.MultiplyAdd(V.Load(sums + i), s, b);
+            if (residual != null)
+                value += V.Load(residual + i);
+            value = V.Max(value, f);
+            V.Store(Accumulate ? value + V.Load(y + i) : value, y + i);
+        }
+
+        for (; i < count; i++)
+        {
+            float value = MathF.FusedMultiplyAdd(sums[i], scale, shift);
+            if (residual != null)
+                value += residual[i];
+            value = MathF.Max(value, floor);
+            y[i] = Accumulate ? value + y[i] : value;
+        }
+    }
+}
+
+/// <summary>
+/// A convolution's weights as one product reads them: [groups, targets, sources, kernel], whichever of the two kinds of
+/// channels is the target, and with the kernel turned by 180 degrees for the input's gradient.
+/// </summary>
+internal readonly unsafe struct ConvWeight
+{
+    private ConvWeight(float* data, Conv2dGeometry g, bool adjoint)
+    {
+        Data = data;
+        GroupStride = (long)g.GroupO * g.GroupC * g.KernelArea;
+        long output = (long)g.GroupC * g.KernelArea, input = g.KernelArea;
+        (TargetStride, SourceStride) = adjoint ? (input, output) : (output, input);
+        TapStride = adjoint ? -1 : 1;
+        FirstTap = adjoint ? g.KernelArea - 1 : 0;
+    }
+
+    public float* Data { get; }
+
+    public long GroupStride { get; }
+
+    public long TargetStride { get; }
+
+    public long SourceStride { get; }
+
+    /// <summary>1, or -1 where the kernel is turned: taps then count from <see cref="FirstTap"/> down.</summary>
+    public int TapStride { get; }
+
+    public int FirstTap { get; }
+
+    /// <summary>From x to y.</summary>
+    public static ConvWeight Forward(float* data, Conv2dGeometry geometry) => new(data, geometry, adjoint: false);
+
+    /// <summary>From dy to dx, for <see cref="Conv2dGeometry.Adjoint"/>.</summary>
+    public static ConvWeight Adjoint(float* data, Conv2dGeometry geometry) => new(data, geometry, adjoint: true);
+}

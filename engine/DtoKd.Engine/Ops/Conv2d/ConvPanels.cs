@@ -1,0 +1,259 @@
+using System.Runtime.CompilerServices;
+
+namespace DtoKd.Engine.Cpu;
+
+/// <summary>
+/// A convolution as a matrix product whose columns are the pixels of all images: [O, C kh kw] x [C kh kw, pixels]. The second
+/// matrix exists only as the packed panels of one task, gathered from the images; so a 1 x 1 convolution copies nothing but
+/// what a matrix product packs anyway.
+/// </summary>
+/// <remarks>
+/// A task makes a block of channels by a block of pixels in its scratch, in the L2, and stores it by way of the epilogue. The
+/// cuts follow from the shape alone.
+/// </remarks>
+internal static unsafe class ConvPanels
+{
+    // A panel of 192 steps by 32 pixels takes 24 KiB: it stays in an L1 of 32 KiB while the weights stream past.
+    private const int DepthBlock = 192;
+
+    // 8 panels take 192 KiB: with the weights and sums of 224 channels about 600 KiB of the L2.
+    private const int BlockPanels = 8;
+
+    // Enough for 16 threads to end nearly together.
+    private const int EnoughTasks = 32;
+
+    /// <summary>Whether a group has enough channels to fill a panel of weights.</summary>
+    public static bool Suits(Conv2dGeometry g) => g.GroupO >= 12 && g.GroupC * g.KernelArea >= 8;
+
+    /// <summary>y = conv(x, w), stored by way of the epilogue.</summary>
+    public static void Run<V, TKernel>(
+        CpuDevice device, Conv2dGeometry g, float* x, ConvWeight w, in ConvEpilogue epilogue, float* y)
+        where V : unmanaged, IFloatLane<V>
+        where TKernel : struct, IMicroKernel
+    {
+        int steps = g.GroupC * g.KernelArea, depthBlocks = Pieces(steps, DepthBlock), depth = Even(steps, depthBlocks, 8);
+        int panels = Pieces(g.GroupO, TKernel.Rows);
+        long pixels = (long)g.N * g.OH * g.OW;
+        long pixelPanels = (pixels + TKernel.Columns - 1) / TKernel.Columns;
+        var storage = new Storage(device.Pool, (((long)g.Groups * panels * TKernel.Rows * steps) + Packing.Overrun) * sizeof(float));
+        try
+        {
+            float* packed = (float*)storage.Address;
+            device.Team.For(g.Groups * panels, task =>
+                PackWeights<TKernel>(g, w, task / panels, task % panels, panels, depth, packed));
+
+            int parts = Pieces(panels, TKernel.RowBlock / TKernel.Rows), perPart = Pieces(panels, parts);
+            long wanted = pixelPanels * parts * g.Groups / EnoughTasks;
+            int perBlock = (int)Math.Clamp(wanted, 1, BlockPanels);
+            int blocks = checked((int)((pixelPanels + perBlock - 1) / perBlock));
+            perBlock = (int)((pixelPanels + blocks - 1) / blocks);
+            var source = new ConvPixels(g);
+            var stored = epilogue;
+            device.Team.For(blocks * g.Groups * parts, task =>
+            {
+                int part = task % parts, group = task / parts % g.Groups;
+                long first = task / parts / g.Groups * (long)perBlock * TKernel.Columns;
+                int count = (int)Math.Min(perBlock * TKernel.Columns, pixels - first);
+                Block<V, TKernel>(
+                    g, source, group, part * perPart, Math.Min(perPart, panels - (part * perPart)), panels, first, count, depth, x,
+                    packed, stored, y);
+            });
+        }
+        finally
+        {
+            storage.Release();
+        }
+    }
+
+    private static void Block<V, TKernel>(
+        Conv2dGeometry g, ConvPixels source, int group, int firstPanel, int panelCount, int panels, long firstPixel, int pixels,
+        int depth, float* x, float* packed, in ConvEpilogue epilogue, float* y)
+        where V : unmanaged, IFloatLane<V>
+        where TKernel : struct, IMicroKernel
+    {
+        if (pixels <= 0)
+            return;
+        int steps = g.GroupC * g.KernelArea, pixelPanels = Pieces(pixels, TKernel.Columns);
+        int rows = panelCount * TKernel.Rows, stride = pixelPanels * TKernel.Columns;
+        float* b = PackBuffers.A((long)stride * depth);
+        float* sums = PackBuffers.B((long)rows * stride);
+        var runs = stackalloc PixelRun[stride];
+        int runCount = source.Runs(firstPixel, pixels, TKernel.Columns, runs);
+        var tile = new TileEpilogue { Alpha = 1 };
+        for (int k = 0; k < steps; k += depth)
+        {
+            int length = Math.Min(depth, steps - k);
+            source.Gather<V>(x, group, k, length, runs, runCount, TKernel.Columns, b);
+            float* a = packed + ((((long)group * steps) + k) * panels * TKernel.Rows) + ((long)firstPanel * TKernel.Rows * length);
+            for (int j = 0; j < pixelPanels; j++)
+            {
+                for (int i = 0; i < panelCount; i++)
+                {
+                    TKernel.Tile(
+                        length, a + ((long)i * TKernel.Rows * length), b + ((long)j * TKernel.Columns * length), TKernel.Columns,
+                        sums + ((long)i * TKernel.Rows * stride) + (j * TKernel.Columns), stride, tile);
+                }
+            }
+
+            tile.AddC = true;
+        }
+
+        int firstChannel = firstPanel * TKernel.Rows, channels = Math.Min(rows, g.GroupO - firstChannel);
+        long area = (long)g.OH * g.OW;
+        for (int at = 0; at < pixels;)
+        {
+            long image = (firstPixel + at) / area, within = (firstPixel + at) % area;
+            int count = (int)Math.Min(pixels - at, area - within);
+            for (int o = 0; o < channels; o++)
+            {
+                int channel = (group * g.GroupO) + firstChannel + o;
+                epilogue.Store<V>(
+                    sums + ((long)o * stride) + at, count, channel, y, (((image * g.O) + channel) * area) + within);
+            }
+
+            at += count;
+        }
+    }
+
+    /// <summary>Orders the weights as the tiles read them: [group][block of steps][panel][step, TKernel.Rows].</summary>
+    private static void PackWeights<TKernel>(
+        Conv2dGeometry g, ConvWeight w, int group, int panel, int panels, int depth, float* packed)
+        where TKernel : struct, IMicroKernel
+    {
+        int area = g.KernelArea, steps = g.GroupC * area, filled = Math.Min(TKernel.Rows, g.GroupO - (panel * TKernel.Rows));
+        float* from = w.Data + (group * w.GroupStride) + (panel * TKernel.Rows * w.TargetStride);
+        for (int k = 0; k < steps; k += depth)
+        {
+            int length = Math.Min(depth, steps - k);
+            float* to = packed + ((((long)group * steps) + k) * panels * TKernel.Rows) + ((long)panel * TKernel.Rows * length);
+            for (int step = k; step < k + length; step++)
+            {
+                float* place = from + (step / area * w.SourceStride) + w.FirstTap + (step % area * w.TapStride);
+                int r = 0;
+                for (; r < filled; r++)
+                    *to++ = place[r * w.TargetStride];
+                for (; r < TKernel.Rows; r++)
+                    *to++ = 0;
+            }
+        }
+    }
+
+    private static int Pieces(int length, int piece) => (length + piece - 1) / piece;
+
+    private static int Even(int length, int pieces, int multiple) => Pieces(Pieces(length, pieces), multiple) * multiple;
+}
+
+/// <summary>Neighbouring results of one row, or of one image where pixels do not mix: where they read at the kernel's first tap.</summary>
+internal struct PixelRun
+{
+    /// <summary>The first one's place in the block.</summary>
+    public int At;
+
+    public int Count;
+
+    public int Image;
+
+    public int Row;
+
+    public int Column;
+}
+
+/// <summary>What the results of a convolution read, as rows: one for each input channel and tap, with a column for each result.</summary>
+internal sealed unsafe class ConvPixels
+{
+    private readonly Conv2dGeometry _g;
+
+    public ConvPixels(Conv2dGeometry geometry) => _g = geometry;
+
+    /// <summary>Cuts a range of results into runs, none of which crosses a multiple of <paramref name="panel"/>.</summary>
+    public int Runs(long first, int count, int panel, PixelRun* runs)
+    {
+        int number = 0;
+        for (int at = 0; at < count;)
+        {
+            long pixel = first + at;
+            int column = (int)(pixel % _g.OW), row = (int)(pixel / _g.OW % _g.OH);
+            int length = Math.Min(Math.Min(count - at, _g.OW - column), panel - (at % panel));
+            runs[number++] = new PixelRun
+            {
+                At = at,
+                Count = length,
+                Image = (int)(pixel / _g.OW / _g.OH),
+                Row = (row * _g.Stride.Height) - _g.Padding.Height,
+                Column = (column * _g.Stride.Width) - _g.Padding.Width,
+            };
+            at += length;
+        }
+
+        return number;
+    }
+
+    /// <summary>Copies steps of one group into panels [panel][step, panel width], zeros where the image ends.</summary>
+    /// <param name="x">All images.</param>
+    /// <param name="group">The group.</param>
+    /// <param name="first">The first step: a channel of the group and a tap.</param>
+    /// <param name="steps">How many.</param>
+    /// <param name="runs">The results.</param>
+    /// <param name="runCount">How many runs.</param>
+    /// <param name="panel">The width of a panel.</param>
+    /// <param name="to">The panels.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Gather<V>(float* x, int group, int first, int steps, PixelRun* runs, int runCount, int panel, float* to)
+        where V : unmanaged, IFloatLane<V>
+    {
+        int area = _g.KernelArea, kernelWidth = _g.Kernel.Width, stride = _g.Stride.Width, height = _g.H, width = _g.W;
+        int down = _g.Dilation.Height, right = _g.Dilation.Width;
+        long plane = (long)height * width;
+        for (int r = 0; r < runCount; r++)
+        {
+            var run = runs[r];
+            float* target = to + ((long)(run.At / panel) * panel * steps) + (run.At % panel);
+            float* image = x + ((((long)run.Image * _g.Groups) + group) * _g.GroupC * plane);
+            int channel = first / area, tap = first % area;
+            for (int k = 0; k < steps; k++, target += panel)
+            {
+                int row = run.Row + (tap / kernelWidth * down), column = run.Column + (tap % kernelWidth * right);
+                float* from = image + (channel * plane) + ((long)row * width) + column;
+                if (++tap == area)
+                    (channel, tap) = (channel + 1, 0);
+                if (row < 0 || row >= height)
+                    Zero<V>(target, run.Count);
+                else if (column >= 0 && column + ((run.Count - 1) * stride) < width)
+                    Copy<V>(from, stride, target, run.Count);
+                else
+                    CopyInside(from, stride, column, width, target, run.Count);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Zero<V>(float* target, int count)
+        where V : unmanaged, IFloatLane<V>
+    {
+        int i = 0;
+        for (; i + V.Width <= count; i += V.Width)
+            V.Store(V.Of(0), target + i);
+        for (; i < count; i++)
+            target[i] = 0;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Copy<V>(float* from, int stride, float* target, int count)
+        where V : unmanaged, IFloatLane<V>
+    {
+        if (stride == 1)
+        {
+            ConvLayout.CopyRow<V>(from, target, count);
+            return;
+        }
+
+        for (int i = 0; i < count; i++)
+            target[i] = from[i * stride];
+    }
+
+    private static void CopyInside(float* from, int stride, int column, int width, float* target, int count)
+    {
+        for (int i = 0; i < count; i++, column += stride)
+            target[i] = column >= 0 && column < width ? from[i * stride] : 0;
+    }
+}
