@@ -141,7 +141,10 @@ public sealed class RegNetY : VisionModel
         public Tensor Forward(Tensor x)
         {
             using var scope = x.Step!.Scope();
-            var y = _conv3.Forward(_excite.Forward(_conv2.Forward(_conv1.Forward(x))));
+            var z = _excite.Forward(_conv2.Forward(_conv1.Forward(x)));
+            if (!x.Step!.IsTraining)
+                return scope.Return(_conv3.ForwardFixed(z, _downsample?.Forward(x) ?? x));
+            var y = _conv3.Forward(z);
             return scope.Return(Op.Relu(Op.DropPath(y, _dropPath) + (_downsample?.Forward(x) ?? x)));
         }
     }

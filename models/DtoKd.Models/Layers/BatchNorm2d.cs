@@ -30,6 +30,9 @@ public sealed class BatchNorm2d
         _batches = scope.Counter("num_batches_tracked");
     }
 
+    /// <summary>What the layer does outside of training.</summary>
+    internal FixedNorm Fixed => new(_weight, _bias, _mean.Value, _variance.Value, Epsilon);
+
     /// <summary>Applies the layer to [N, channels, ...]: by the batch's statistics in training, by the running ones otherwise.</summary>
     public Tensor Forward(Tensor x)
     {

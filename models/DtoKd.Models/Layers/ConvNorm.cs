@@ -55,7 +55,12 @@ public sealed class ConvNorm
     /// <summary>Applies the layers to [N, inputs, H, W].</summary>
     public Tensor Forward(Tensor x)
     {
+        if (!x.Step!.IsTraining)
+            return _conv.Forward(x, _norm.Fixed, residual: null, _relu);
         var y = _norm.Forward(_conv.Forward(x));
         return _relu ? Op.Relu(y) : y;
     }
+
+    /// <summary>Outside of training: the positive part of the layers' result plus a shortcut of its shape.</summary>
+    public Tensor ForwardFixed(Tensor x, Tensor shortcut) => _conv.Forward(x, _norm.Fixed, shortcut, relu: true);
 }

@@ -10,7 +10,7 @@ namespace DtoKd.Engine;
 /// Work is cut into units of images (or bands of rows) and groups. The weight's gradient sums fixed runs of units, which are
 /// added in order, in double.
 /// </remarks>
-internal sealed unsafe class Conv2dCpu : IConv2dKernels
+internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
 {
     // Products summed in float before the result is added to what was there: their weights and planes fit the L1.
     private const int DepthBlock = 256;
@@ -26,6 +26,9 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels
     // Weights that one task packs.
     private const long PackGrain = 4096;
 
+    // Results that a task passes through an epilogue.
+    private const int PlaneGrain = 16384;
+
     // About 20 microseconds of one thread.
     private const double FlopsPerTask = 2e6;
 
@@ -37,6 +40,35 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels
     {
         var epilogue = new ConvEpilogue { Shift = bias is null ? null : bias.Pointer<float>(), Accumulate = accumulate };
         Forward(geometry, x, w, epilogue, y);
+    }
+
+    public void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, FixedNorm norm, Tensor? residual, bool relu, Tensor y)
+    {
+        var affine = new Storage(((CpuDevice)x.Device).Pool, 2L * geometry.O * sizeof(float));
+        try
+        {
+            float* scale = (float*)affine.Address, shift = scale + geometry.O;
+            float* weight = norm.Weight.Pointer<float>(), bias = norm.Bias.Pointer<float>();
+            float* mean = norm.Mean.Pointer<float>(), variance = norm.Variance.Pointer<float>();
+            for (int o = 0; o < geometry.O; o++)
+            {
+                double factor = weight[o] / Math.Sqrt(variance[o] + norm.Epsilon);
+                (scale[o], shift[o]) = ((float)factor, (float)(bias[o] - (factor * mean[o])));
+            }
+
+            var epilogue = new ConvEpilogue
+            {
+                Scale = scale,
+                Shift = shift,
+                Residual = residual is null ? null : residual.Pointer<float>(),
+                Relu = relu,
+            };
+            Forward(geometry, x, w, epilogue, y);
+        }
+        finally
+        {
+            affine.Release();
+        }
     }
 
     public void InputGradient(Conv2dGeometry geometry, Tensor dy, Tensor w, Tensor dx, bool accumulate)
@@ -101,9 +133,19 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels
         float* px = x.Pointer<float>(), pw = w.Pointer<float>(), py = y.Pointer<float>();
         if (TryPanels<V, TKernel>(device, g, px, ConvWeight.Forward(pw, g), epilogue, py))
             return;
+        bool plain = epilogue is { Residual: null, Scale: null, Relu: false };
         Products<V>(
-            device, ForwardLayout(g, V.Width, ProductVectors), g, px, pw, g.GroupC * g.KernelArea, g.KernelArea, epilogue.Shift, py,
-            epilogue.Accumulate);
+            device, ForwardLayout(g, V.Width, ProductVectors), g, px, pw, g.GroupC * g.KernelArea, g.KernelArea,
+            plain ? epilogue.Shift : null, py, epilogue.Accumulate);
+        if (plain)
+            return;
+        int area = checked(g.OH * g.OW);
+        var stored = epilogue;
+        device.Team.ForRange((long)g.N * g.O, Math.Max(1, PlaneGrain / area), (start, end) =>
+        {
+            for (long plane = start; plane < end; plane++)
+                stored.Store<V>(py + (plane * area), area, (int)(plane % g.O), py, plane * area);
+        });
     }
 
     private static void InputGradient<V, TKernel>(
@@ -132,7 +174,10 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
-        if (Winograd.Suits(g))
+        // Narrow images have few tiles in a row: shorter vectors are better filled.
+        if (Winograd.Suits(g) && g.OW <= V.Width && V.Width > Lane256.Width)
+            Winograd.Run<Lane256, TKernel>(device, g, x, w, epilogue, y);
+        else if (Winograd.Suits(g))
             Winograd.Run<V, TKernel>(device, g, x, w, epilogue, y);
         else if (ConvPanels.Suits(g))
             ConvPanels.Run<V, TKernel>(device, g, x, w, epilogue, y);

@@ -38,14 +38,20 @@ internal unsafe struct ConvEpilogue
         float* residual = Residual == null ? null : Residual + at;
         y += at;
         V s = V.Broadcast(scale), b = V.Broadcast(shift), f = V.Broadcast(floor);
+        // The rest of a row is its last vector, read before another one is stored there: sums may lie in y itself.
+        int rest = count >= V.Width && !Accumulate ? count - V.Width : count;
+        var last = rest < count ? Apply(V.Load(sums + rest), s, b, residual == null ? default : residual + rest, f) : f;
         int i = 0;
         for (; i + V.Width <= count; i += V.Width)
         {
-            var value = V.MultiplyAdd(V.Load(sums + i), s, b);
-            if (residual != null)
-                value += V.Load(residual + i);
-            value = V.Max(value, f);
+            var value = Apply(V.Load(sums + i), s, b, residual == null ? default : residual + i, f);
             V.Store(Accumulate ? value + V.Load(y + i) : value, y + i);
+        }
+
+        if (rest < count)
+        {
+            V.Store(last, y + rest);
+            return;
         }
 
         for (; i < count; i++)
@@ -56,6 +62,14 @@ internal unsafe struct ConvEpilogue
             value = MathF.Max(value, floor);
             y[i] = Accumulate ? value + y[i] : value;
         }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Apply<V>(V sum, V scale, V shift, float* residual, V floor)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var value = V.MultiplyAdd(sum, scale, shift);
+        return V.Max(residual == null ? value : value + V.Load(residual), floor);
     }
 }
 

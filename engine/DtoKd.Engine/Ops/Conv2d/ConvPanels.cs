@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace DtoKd.Engine.Cpu;
 
@@ -16,8 +18,11 @@ internal static unsafe class ConvPanels
     // A panel of 192 steps by 32 pixels takes 24 KiB: it stays in an L1 of 32 KiB while the weights stream past.
     private const int DepthBlock = 192;
 
-    // 8 panels take 192 KiB: with the weights and sums of 224 channels about 600 KiB of the L2.
-    private const int BlockPanels = 8;
+    // More panels would only save reading the weights anew, which come from the L3 in good time.
+    private const int BlockPanels = 4;
+
+    // Channels that one task makes: the sums of four panels of pixels take 640 KiB.
+    private const int BlockChannels = 1280;
 
     // Enough for 16 threads to end nearly together.
     private const int EnoughTasks = 32;
@@ -35,14 +40,14 @@ internal static unsafe class ConvPanels
         int panels = Pieces(g.GroupO, TKernel.Rows);
         long pixels = (long)g.N * g.OH * g.OW;
         long pixelPanels = (pixels + TKernel.Columns - 1) / TKernel.Columns;
-        var storage = new Storage(device.Pool, (((long)g.Groups * panels * TKernel.Rows * steps) + Packing.Overrun) * sizeof(float));
+        var storage = new Storage(device.Pool, (long)g.Groups * depthBlocks * panels * PanelLength<TKernel>(depth) * sizeof(float));
         try
         {
             float* packed = (float*)storage.Address;
             device.Team.For(g.Groups * panels, task =>
                 PackWeights<TKernel>(g, w, task / panels, task % panels, panels, depth, packed));
 
-            int parts = Pieces(panels, TKernel.RowBlock / TKernel.Rows), perPart = Pieces(panels, parts);
+            int parts = Pieces(panels, BlockChannels / TKernel.Rows), perPart = Pieces(panels, parts);
             long wanted = pixelPanels * parts * g.Groups / EnoughTasks;
             int perBlock = (int)Math.Clamp(wanted, 1, BlockPanels);
             int blocks = checked((int)((pixelPanels + perBlock - 1) / perBlock));
@@ -84,13 +89,13 @@ internal static unsafe class ConvPanels
         {
             int length = Math.Min(depth, steps - k);
             source.Gather<V>(x, group, k, length, runs, runCount, TKernel.Columns, b);
-            float* a = packed + ((((long)group * steps) + k) * panels * TKernel.Rows) + ((long)firstPanel * TKernel.Rows * length);
+            float* a = packed + (((((long)group * Pieces(steps, depth)) + (k / depth)) * panels) + firstPanel) * PanelLength<TKernel>(depth);
             for (int j = 0; j < pixelPanels; j++)
             {
                 for (int i = 0; i < panelCount; i++)
                 {
                     TKernel.Tile(
-                        length, a + ((long)i * TKernel.Rows * length), b + ((long)j * TKernel.Columns * length), TKernel.Columns,
+                        length, a + (i * PanelLength<TKernel>(depth)), b + ((long)j * TKernel.Columns * length), TKernel.Columns,
                         sums + ((long)i * TKernel.Rows * stride) + (j * TKernel.Columns), stride, tile);
                 }
             }
@@ -125,18 +130,26 @@ internal static unsafe class ConvPanels
         for (int k = 0; k < steps; k += depth)
         {
             int length = Math.Min(depth, steps - k);
-            float* to = packed + ((((long)group * steps) + k) * panels * TKernel.Rows) + ((long)panel * TKernel.Rows * length);
-            for (int step = k; step < k + length; step++)
+            float* to = packed + (((((long)group * Pieces(steps, depth)) + (k / depth)) * panels) + panel) * PanelLength<TKernel>(depth);
+            if (area == 1 || (w.SourceStride == area && w.TapStride == 1))
+            {
+                long stepStride = area == 1 ? w.SourceStride : 1;
+                Packing.Pack(from + (k * stepStride), w.TargetStride, stepStride, filled, length, TKernel.Rows, to);
+                continue;
+            }
+
+            for (int step = k; step < k + length; step++, to += TKernel.Rows)
             {
                 float* place = from + (step / area * w.SourceStride) + w.FirstTap + (step % area * w.TapStride);
-                int r = 0;
-                for (; r < filled; r++)
-                    *to++ = place[r * w.TargetStride];
-                for (; r < TKernel.Rows; r++)
-                    *to++ = 0;
+                for (int r = 0; r < TKernel.Rows; r++)
+                    to[r] = r < filled ? place[r * w.TargetStride] : 0;
             }
         }
     }
+
+    // Packing writes beyond a panel's end.
+    private static long PanelLength<TKernel>(int depth)
+        where TKernel : struct, IMicroKernel => (TKernel.Rows * depth) + Packing.Overrun;
 
     private static int Pieces(int length, int piece) => (length + piece - 1) / piece;
 
@@ -221,7 +234,7 @@ internal sealed unsafe class ConvPixels
                 else if (column >= 0 && column + ((run.Count - 1) * stride) < width)
                     Copy<V>(from, stride, target, run.Count);
                 else
-                    CopyInside(from, stride, column, width, target, run.Count);
+                    CopyInside<V>(from, stride, column, width, target, run.Count);
             }
         }
     }
@@ -247,13 +260,27 @@ internal sealed unsafe class ConvPixels
             return;
         }
 
-        for (int i = 0; i < count; i++)
+        int i = 0;
+        if (stride == 2 && Sse.IsSupported)
+        {
+            // The last element stays: the one behind it may lie outside the image.
+            for (; i + 4 < count; i += 4)
+                Sse.Shuffle(Vector128.Load(from + (2 * i)), Vector128.Load(from + (2 * i) + 4), 0x88).Store(target + i);
+        }
+
+        for (; i < count; i++)
             target[i] = from[i * stride];
     }
 
-    private static void CopyInside(float* from, int stride, int column, int width, float* target, int count)
+    private static void CopyInside<V>(float* from, int stride, int column, int width, float* target, int count)
+        where V : unmanaged, IFloatLane<V>
     {
-        for (int i = 0; i < count; i++, column += stride)
-            target[i] = column >= 0 && column < width ? from[i * stride] : 0;
+        int first = column >= 0 ? 0 : Math.Min(count, (stride - 1 - column) / stride);
+        int end = Math.Clamp((width - column + stride - 1) / stride, first, count);
+        for (int i = 0; i < first; i++)
+            target[i] = 0;
+        Copy<V>(from + (first * stride), stride, target + first, end - first);
+        for (int i = end; i < count; i++)
+            target[i] = 0;
     }
 }

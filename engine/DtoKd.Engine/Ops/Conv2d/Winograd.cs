@@ -17,6 +17,8 @@ internal static unsafe class Winograd
     /// <summary>Elements of a transformed tile, 4 x 4.</summary>
     public const int Elements = 16;
 
+    private const int Taps = 9;
+
     // With fewer channels the transforms cost more than the products they save.
     private const int MinChannels = 16;
 
@@ -54,7 +56,7 @@ internal static unsafe class Winograd
         try
         {
             float* u = (float*)storage.Address;
-            device.Team.For(g.Groups * panels, task => TransformWeights<TKernel>(g, w, task / panels, task % panels, panels, u));
+            device.Team.For(g.Groups * panels, task => TransformWeights<V, TKernel>(g, w, task / panels, task % panels, panels, u));
             int perTask = Math.Min(panels, Math.Max(1, TargetBlock / TKernel.Rows));
             int parts = (panels + perTask - 1) / perTask;
             perTask = (panels + parts - 1) / parts;
@@ -131,50 +133,78 @@ internal static unsafe class Winograd
     /// <summary>
     /// U = G g G' for one panel of target channels: [group][block of channels][element][panel][channel, TKernel.Rows].
     /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void TransformWeights<TKernel>(Conv2dGeometry g, ConvWeight w, int group, int panel, int panels, float* u)
+    private static void TransformWeights<V, TKernel>(Conv2dGeometry g, ConvWeight w, int group, int panel, int panels, float* u)
+        where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
-        int rows = TKernel.Rows, filled = Math.Min(rows, g.GroupO - (panel * rows));
-        float* t = stackalloc float[12];
-        for (int c = 0; c < g.GroupC; c++)
+        int rows = TKernel.Rows, filled = Math.Min(rows, g.GroupO - (panel * rows)), block = Math.Min(g.GroupC, ChannelBlock);
+        float* kernels = PackBuffers.A((Taps * block * rows) + Packing.Overrun + V.Width);
+        float* elements = PackBuffers.B(Elements * ((block * rows) + V.Width));
+        float* from = w.Data + (group * w.GroupStride) + (panel * rows * w.TargetStride);
+        for (int first = 0; first < g.GroupC; first += block)
         {
-            int first = c / ChannelBlock * ChannelBlock, depth = Math.Min(ChannelBlock, g.GroupC - first);
-            long elementStride = (long)panels * rows * depth;
-            float* to = u + ((((long)group * g.GroupC) + first) * Elements * panels * rows)
-                + ((((long)panel * depth) + c - first) * rows);
-            for (int r = 0; r < rows; r++, to++)
+            int depth = Math.Min(block, g.GroupC - first), elementStride = (depth * rows) + V.Width;
+            if (w.SourceStride == Taps)
             {
-                if (r >= filled)
-                {
-                    for (int e = 0; e < Elements; e++)
-                        to[e * elementStride] = 0;
-                    continue;
-                }
+                Packing.Pack(from + (first * Taps), w.TargetStride, 1, filled, depth * Taps, rows, kernels);
+            }
+            else
+            {
+                for (int c = 0; c < depth; c++)
+                    Packing.Pack(from + ((first + c) * w.SourceStride), w.TargetStride, 1, filled, Taps, rows, kernels + (c * Taps * rows));
+            }
 
-                float* from = w.Data + (group * w.GroupStride) + (((panel * rows) + r) * w.TargetStride) + (c * w.SourceStride)
-                    + w.FirstTap;
-                int s = w.TapStride;
-                for (int j = 0; j < 3; j++, from += s)
+            for (int c = 0; c < depth; c++)
+            {
+                for (int r = 0; r < rows; r += V.Width)
                 {
-                    float a = from[0], b = from[3 * s], d = from[6 * s];
-                    t[j] = a;
-                    t[3 + j] = 0.5f * (a + d + b);
-                    t[6 + j] = 0.5f * (a + d - b);
-                    t[9 + j] = d;
-                }
-
-                float* element = to;
-                for (int i = 0; i < 4; i++)
-                {
-                    float a = t[3 * i], b = t[(3 * i) + 1], d = t[(3 * i) + 2];
-                    element[0] = a;
-                    element[elementStride] = 0.5f * (a + d + b);
-                    element[2 * elementStride] = 0.5f * (a + d - b);
-                    element[3 * elementStride] = d;
-                    element += 4 * elementStride;
+                    TransformKernels<V>(
+                        kernels + (((c * Taps) + w.FirstTap) * rows) + r, w.TapStride * rows, elements + (c * rows) + r, elementStride);
                 }
             }
+
+            float* to = u + ((((long)group * g.GroupC) + first) * Elements * panels * rows) + ((long)panel * depth * rows);
+            for (int e = 0; e < Elements; e++)
+            {
+                new Span<float>(elements + (e * elementStride), depth * rows).CopyTo(
+                    new Span<float>(to + ((long)e * panels * depth * rows), depth * rows));
+            }
         }
+    }
+
+    // A vector of kernels, of target channels that lie side by side; what it spills over is written later.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void TransformKernels<V>(float* tap, int tapStride, float* element, int elementStride)
+        where V : unmanaged, IFloatLane<V>
+    {
+        KernelColumn<V>(tap, tapStride, out var a0, out var a1, out var a2, out var a3);
+        KernelColumn<V>(tap + tapStride, tapStride, out var b0, out var b1, out var b2, out var b3);
+        KernelColumn<V>(tap + (2 * tapStride), tapStride, out var c0, out var c1, out var c2, out var c3);
+        KernelRow(a0, b0, c0, element, elementStride);
+        KernelRow(a1, b1, c1, element + (4 * elementStride), elementStride);
+        KernelRow(a2, b2, c2, element + (8 * elementStride), elementStride);
+        KernelRow(a3, b3, c3, element + (12 * elementStride), elementStride);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void KernelColumn<V>(float* tap, int stride, out V t0, out V t1, out V t2, out V t3)
+        where V : unmanaged, IFloatLane<V>
+    {
+        t0 = V.Load(tap);
+        t3 = V.Load(tap + (6 * stride));
+        V middle = V.Of(0.5) * V.Load(tap + (3 * stride)), sum = V.Of(0.5) * (t0 + t3);
+        t1 = sum + middle;
+        t2 = sum - middle;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void KernelRow<V>(V a, V b, V c, float* element, int stride)
+        where V : unmanaged, IFloatLane<V>
+    {
+        V middle = V.Of(0.5) * b, sum = V.Of(0.5) * (a + c);
+        V.Store(a, element);
+        V.Store(sum + middle, element + stride);
+        V.Store(sum - middle, element + (2 * stride));
+        V.Store(c, element + (3 * stride));
     }
 }

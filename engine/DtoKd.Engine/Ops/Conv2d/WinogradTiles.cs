@@ -29,7 +29,8 @@ internal sealed unsafe class WinogradTiles
         _rows = (geometry.OH + 1) / 2;
         _columns = (geometry.OW + 1) / 2;
         _total = (long)geometry.N * _rows * _columns;
-        _half = (Math.Max(_columns + 1 + width, ((geometry.Padding.Width + geometry.W) / 2) + 2) + 3) & ~3;
+        _half = Math.Max(_columns + 1 + width, ((geometry.Padding.Width + geometry.W) / 2) + 2);
+        _half = (_half + width - 1) / width * width;
         BlockTiles = blockTiles;
         Blocks = checked((int)((_total + blockTiles - 1) / blockTiles));
         int bandRows = (2 * Math.Min(_rows, ((blockTiles + _columns - 2) / _columns) + 1)) + 2;
@@ -69,7 +70,7 @@ internal sealed unsafe class WinogradTiles
             var (image, row, column) = Place(block, at);
             int last = Math.Min(_rows - 1, row + ((column + end - at - 1) / _columns));
             float* plane = x + ((((long)image * _g.C) + channel) * _g.H * _g.W);
-            FillBand(plane, (2 * row) - _g.Padding.Height, (2 * (last - row)) + 4, _g.H, _g.W, _g.Padding.Width, band);
+            FillBand<V>(plane, (2 * row) - _g.Padding.Height, (2 * (last - row)) + 4, _g.H, _g.W, _g.Padding.Width, band);
             for (float* from = band; row <= last; row++, column = 0, from += 4 * _half)
             {
                 int stop = Math.Min(_columns, column + end - at);
@@ -95,7 +96,7 @@ internal sealed unsafe class WinogradTiles
             var (image, row, column) = Place(block, at);
             int last = Math.Min(_rows - 1, row + ((column + end - at - 1) / _columns));
             float* plane = dy + ((((long)image * _g.O) + channel) * _g.OH * _g.OW);
-            FillBand(plane, 2 * row, (2 * (last - row)) + 2, _g.OH, _g.OW, 0, band);
+            FillBand<V>(plane, 2 * row, (2 * (last - row)) + 2, _g.OH, _g.OW, 0, band);
             for (float* from = band; row <= last; row++, column = 0, from += 4 * _half)
             {
                 int stop = Math.Min(_columns, column + end - at);
@@ -155,11 +156,13 @@ internal sealed unsafe class WinogradTiles
     }
 
     /// <summary>Copies rows into the band: [rows, 2, half], the even columns of the padded row before the odd ones.</summary>
-    private void FillBand(float* plane, int first, int rows, int height, int width, int padding, float* band)
+    private void FillBand<V>(float* plane, int first, int rows, int height, int width, int padding, float* band)
+        where V : unmanaged, IFloatLane<V>
     {
         for (int i = 0; i < rows; i++, band += 2 * _half)
         {
-            new Span<float>(band, 2 * _half).Clear();
+            for (int j = 0; j < 2 * _half; j += V.Width)
+                V.Store(V.Of(0), band + j);
             int row = first + i;
             if (row < 0 || row >= height)
                 continue;

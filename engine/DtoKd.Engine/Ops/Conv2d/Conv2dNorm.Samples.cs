@@ -1,0 +1,40 @@
+using static DtoKd.Engine.OpInput;
+
+namespace DtoKd.Engine;
+
+public static partial class Op
+{
+    internal static OpDeclaration Conv2dNormDeclaration => new(nameof(Conv2dNorm))
+    {
+        Samples =
+        [
+            new("3 x 3", [Float(2, 3, 5, 4), Float(4, 3, 3, 3), Float(4), Float(4), Float(2, 4, 5, 4)],
+                t => Conv2dNorm(t[0], t[1], Norm(t), t[4], relu: false, padding: 1)),
+            new("relu", [Float(1, 4, 4, 4), Float(6, 2, 3, 3), Float(6), Float(6)],
+                t => Conv2dNorm(t[0], t[1], Norm(t), relu: true, stride: 2, groups: 2)) { GradCheck = false },
+        ],
+        Errors =
+        [
+            new("norm", [Float(2, 3, 5, 4), Float(4, 3, 3, 3), Float(3), Float(4)],
+                t => Conv2dNorm(t[0], t[1], Norm(t)), "norm weight has shape [3], expected [4]"),
+            new("residual", [Float(2, 3, 5, 4), Float(4, 3, 3, 3), Float(4), Float(4), Float(2, 4, 5, 4)],
+                t => Conv2dNorm(t[0], t[1], Norm(t), t[4]), "residual has shape [2, 4, 5, 4], expected [2, 4, 3, 2]"),
+        ],
+    };
+
+    // Statistics that no gradient flows through.
+    private static FixedNorm Norm(Tensor[] inputs)
+    {
+        var step = inputs[0].Step!;
+        Tensor mean = step.New([inputs[1].Shape[0]], inputs[0].DType, "mean"), variance = step.New(mean.Shape, mean.DType, "variance");
+        for (int i = 0; i < mean.Count; i++)
+        {
+            if (mean.DType == DType.F64)
+                (mean.Span<double>()[i], variance.Span<double>()[i]) = (0.25 * i, 1 + (0.5 * i));
+            else
+                (mean.Span<float>()[i], variance.Span<float>()[i]) = (0.25f * i, 1 + (0.5f * i));
+        }
+
+        return new FixedNorm(inputs[2], inputs[3], mean, variance);
+    }
+}
