@@ -18,11 +18,11 @@ internal static unsafe class ConvPanels
     // A panel of 192 steps by 32 pixels takes 24 KiB: it stays in an L1 of 32 KiB while the weights stream past.
     private const int DepthBlock = 192;
 
-    // More panels would only save reading the weights anew, which come from the L3 in good time.
-    private const int BlockPanels = 4;
-
-    // Channels that one task makes: the sums of four panels of pixels take 640 KiB.
+    // Channels by pixels that one task makes: their sums take 640 KiB. Many channels and few pixels save gathering the pixels
+    // anew; weights that are larger than half an L3 are read the less often the more pixels there are.
     private const int BlockChannels = 1280;
+    private const int BlockPanels = 4;
+    private const long LargeWeights = 1 << 21;
 
     // Enough for 16 threads to end nearly together.
     private const int EnoughTasks = 32;
@@ -47,9 +47,10 @@ internal static unsafe class ConvPanels
             device.Team.For(g.Groups * panels, task =>
                 PackWeights<TKernel>(g, w, task / panels, task % panels, panels, depth, packed));
 
-            int parts = Pieces(panels, BlockChannels / TKernel.Rows), perPart = Pieces(panels, parts);
+            int spread = (long)g.GroupO * steps > LargeWeights ? 2 : 1;
+            int parts = Pieces(panels, BlockChannels / spread / TKernel.Rows), perPart = Pieces(panels, parts);
             long wanted = pixelPanels * parts * g.Groups / EnoughTasks;
-            int perBlock = (int)Math.Clamp(wanted, 1, BlockPanels);
+            int perBlock = (int)Math.Clamp(wanted, 1, BlockPanels * spread);
             int blocks = checked((int)((pixelPanels + perBlock - 1) / perBlock));
             perBlock = (int)((pixelPanels + blocks - 1) / blocks);
             var source = new ConvPixels(g);
@@ -174,6 +175,10 @@ internal struct PixelRun
 /// <summary>What the results of a convolution read, as rows: one for each input channel and tap, with a column for each result.</summary>
 internal sealed unsafe class ConvPixels
 {
+    // The same pixels of the channels that come next: no hardware sees that pattern.
+    private const int PointsAhead = 16;
+    private const int WindowsAhead = 3;
+
     private readonly Conv2dGeometry _g;
 
     public ConvPixels(Conv2dGeometry geometry) => _g = geometry;
@@ -216,7 +221,7 @@ internal sealed unsafe class ConvPixels
     {
         int area = _g.KernelArea, kernelWidth = _g.Kernel.Width, stride = _g.Stride.Width, height = _g.H, width = _g.W;
         int down = _g.Dilation.Height, right = _g.Dilation.Width;
-        long plane = (long)height * width;
+        long plane = (long)height * width, ahead = area == 1 ? PointsAhead : WindowsAhead;
         for (int r = 0; r < runCount; r++)
         {
             var run = runs[r];
@@ -227,11 +232,13 @@ internal sealed unsafe class ConvPixels
             {
                 int row = run.Row + (tap / kernelWidth * down), column = run.Column + (tap % kernelWidth * right);
                 float* from = image + (channel * plane) + ((long)row * width) + column;
+                if (tap % kernelWidth == 0)
+                    Prefetch(from + (ahead * plane), run.Count * stride);
                 if (++tap == area)
                     (channel, tap) = (channel + 1, 0);
                 if (row < 0 || row >= height)
                     Zero<V>(target, run.Count);
-                else if (column >= 0 && column + ((run.Count - 1) * stride) < width)
+                else if (column >= 0 && column + (run.Count * stride) <= width)
                     Copy<V>(from, stride, target, run.Count);
                 else
                     CopyInside<V>(from, stride, column, width, target, run.Count);
@@ -261,15 +268,34 @@ internal sealed unsafe class ConvPixels
         }
 
         int i = 0;
+        if (stride == 2 && Avx512F.IsSupported)
+        {
+            var even = Vector512.Create(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            for (; i + 16 <= count; i += 16)
+            {
+                Avx512F.PermuteVar16x32x2(Vector512.Load(from + (2 * i)), even, Vector512.Load(from + (2 * i) + 16))
+                    .Store(target + i);
+            }
+        }
+
         if (stride == 2 && Sse.IsSupported)
         {
-            // The last element stays: the one behind it may lie outside the image.
-            for (; i + 4 < count; i += 4)
+            for (; i + 4 <= count; i += 4)
                 Sse.Shuffle(Vector128.Load(from + (2 * i)), Vector128.Load(from + (2 * i) + 4), 0x88).Store(target + i);
         }
 
         for (; i < count; i++)
             target[i] = from[i * stride];
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch(float* from, int count)
+    {
+        const int Line = Pool.Alignment / sizeof(float);
+        if (!Sse.IsSupported)
+            return;
+        for (int i = 0; i < count + Line - 1; i += Line)
+            Sse.Prefetch0(from + i);
     }
 
     private static void CopyInside<V>(float* from, int stride, int column, int width, float* target, int count)
@@ -279,7 +305,11 @@ internal sealed unsafe class ConvPixels
         int end = Math.Clamp((width - column + stride - 1) / stride, first, count);
         for (int i = 0; i < first; i++)
             target[i] = 0;
-        Copy<V>(from + (first * stride), stride, target + first, end - first);
+        // The elements skipped behind the last one may lie outside the image.
+        int roomy = stride == 1 ? end : Math.Max(first, end - 1);
+        Copy<V>(from + (first * stride), stride, target + first, roomy - first);
+        for (int i = roomy; i < end; i++)
+            target[i] = from[i * stride];
         for (int i = end; i < count; i++)
             target[i] = 0;
     }
