@@ -26,6 +26,12 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
     // Weights that one task packs.
     private const long PackGrain = 4096;
 
+    // The gradient of a kernel this large is cut as one product; smaller ones are summed over images.
+    private const long LargeWeight = 1 << 18;
+
+    // Pixels of a piece of an image.
+    private const int MinPiece = 256;
+
     // Results that a task passes through an epilogue.
     private const int PlaneGrain = 16384;
 
@@ -344,13 +350,56 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
         where TKernel : struct, IMicroKernel
     {
         float* px = x.Pointer<float>(), pdy = dy.Pointer<float>();
+        bool pointwise = g is { KernelArea: 1, H: 1, OH: 1, Groups: 1 } && g.W == g.OW && g.N > 0;
+        if (pointwise && dw.Count >= LargeWeight)
+        {
+            PointwiseGradient(device, g, px, pdy, dw.Pointer<float>(), accumulate);
+            return;
+        }
+
         int maxRuns = (int)Math.Clamp(PartialBudget / Math.Max(1, dw.Count), 1, MaxPartials);
         using var partials = new ConvPartials(device, dw.Count);
         if (Winograd.Suits(g))
             WinogradGradient.Run<V, TKernel>(device, g, px, pdy, Math.Min(maxRuns, Math.Max(1, MaxPartials / g.Groups)), partials);
+        else if (pointwise)
+            PointwiseGradient(device, g, px, pdy, maxRuns, partials);
         else
             WeightGradient<V>(device, g, px, pdy, maxRuns, partials);
         partials.AddTo(dw.Pointer<float>(), accumulate);
+    }
+
+    /// <summary>The gradient of a 1 x 1 kernel: the product of dy and x, image by image.</summary>
+    private static void PointwiseGradient(CpuDevice device, Conv2dGeometry g, float* x, float* dy, float* dw, bool accumulate)
+    {
+        for (long image = 0; image < g.N; image++)
+        {
+            Gemm.Run(
+                device, g.O, g.C, g.W, new MatrixView(dy + (image * g.O * g.W), g.W),
+                new MatrixView(x + (image * g.C * g.W), g.W).Transposed, dw, g.C,
+                new GemmEpilogue { Accumulate = accumulate || image > 0 });
+        }
+    }
+
+    /// <summary>As partial sums over images, or over pieces of images where there are few, where a product is too small to cut.</summary>
+    private static void PointwiseGradient(
+        CpuDevice device, Conv2dGeometry g, float* x, float* dy, int maxRuns, ConvPartials partials)
+    {
+        int pieces = Math.Clamp(maxRuns / g.N, 1, Math.Max(1, g.W / MinPiece)), length = (g.W + pieces - 1) / pieces;
+        int units = g.N * pieces, perRun = (units + maxRuns - 1) / maxRuns, runs = (units + perRun - 1) / perRun;
+        partials.Begin(runs);
+        device.Team.For(runs, run =>
+        {
+            int first = run * perRun, last = Math.Min(units, first + perRun);
+            for (int unit = first; unit < last; unit++)
+            {
+                long image = unit / pieces;
+                int start = Math.Min(g.W, unit % pieces * length), pixels = Math.Min(length, g.W - start);
+                Gemm.RunSerial(
+                    device.Simd, g.O, g.C, pixels, new MatrixView(dy + (image * g.O * g.W) + start, g.W),
+                    new MatrixView(x + (image * g.C * g.W) + start, g.W).Transposed, partials.Of(run), g.C,
+                    new GemmEpilogue { Accumulate = unit > first });
+            }
+        });
     }
 
     private static void WeightGradient<V>(

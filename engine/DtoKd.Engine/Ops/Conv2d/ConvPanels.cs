@@ -135,6 +135,13 @@ internal static unsafe class ConvPanels
             if (area == 1 || (w.SourceStride == area && w.TapStride == 1))
             {
                 long stepStride = area == 1 ? w.SourceStride : 1;
+                if (stepStride == 1)
+                {
+                    // Short rows far apart, from memory: asked for one block ahead.
+                    int next = Math.Clamp(steps - k - length, 0, depth);
+                    new PrefetchedBlock(from + k + length, w.TargetStride, filled, next, calls: 1).Next();
+                }
+
                 Packing.Pack(from + (k * stepStride), w.TargetStride, stepStride, filled, length, TKernel.Rows, to);
                 continue;
             }
