@@ -29,6 +29,9 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
     // The gradient of a kernel this large is cut as one product; smaller ones are summed over images.
     private const long LargeWeight = 1 << 18;
 
+    // Sums over so few pixels would often be put down: the images are put side by side first.
+    private const int ShortImage = 256;
+
     // Pixels of a piece of an image.
     private const int MinPiece = 256;
 
@@ -351,7 +354,7 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
     {
         float* px = x.Pointer<float>(), pdy = dy.Pointer<float>();
         bool pointwise = g is { KernelArea: 1, H: 1, OH: 1, Groups: 1 } && g.W == g.OW && g.N > 0;
-        if (pointwise && dw.Count >= LargeWeight)
+        if (pointwise && (g.W < ShortImage || dw.Count >= LargeWeight))
         {
             PointwiseGradient(device, g, px, pdy, dw.Pointer<float>(), accumulate);
             return;
@@ -368,15 +371,32 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
         partials.AddTo(dw.Pointer<float>(), accumulate);
     }
 
-    /// <summary>The gradient of a 1 x 1 kernel: the product of dy and x, image by image.</summary>
+    /// <summary>The gradient of a 1 x 1 kernel: one product of dy and x, each with the images of a channel side by side.</summary>
     private static void PointwiseGradient(CpuDevice device, Conv2dGeometry g, float* x, float* dy, float* dw, bool accumulate)
     {
-        for (long image = 0; image < g.N; image++)
+        int pixels = checked(g.N * g.W);
+        var rows = new Storage(device.Pool, (long)(g.C + g.O) * pixels * sizeof(float));
+        try
         {
+            float* left = (float*)rows.Address, right = left + ((long)g.O * pixels);
+            device.Team.ForRange(g.O + g.C, Math.Max(1, PlaneGrain / pixels), (start, end) =>
+            {
+                for (long row = start; row < end; row++)
+                {
+                    bool isOutput = row < g.O;
+                    long channel = isOutput ? row : row - g.O, channels = isOutput ? g.O : g.C;
+                    float* from = (isOutput ? dy : x) + (channel * g.W), to = left + (row * pixels);
+                    for (int image = 0; image < g.N; image++)
+                        new Span<float>(from + (image * channels * g.W), g.W).CopyTo(new Span<float>(to + ((long)image * g.W), g.W));
+                }
+            });
             Gemm.Run(
-                device, g.O, g.C, g.W, new MatrixView(dy + (image * g.O * g.W), g.W),
-                new MatrixView(x + (image * g.C * g.W), g.W).Transposed, dw, g.C,
-                new GemmEpilogue { Accumulate = accumulate || image > 0 });
+                device, g.O, g.C, pixels, new MatrixView(left, pixels), new MatrixView(right, pixels).Transposed, dw, g.C,
+                new GemmEpilogue { Accumulate = accumulate });
+        }
+        finally
+        {
+            rows.Release();
         }
     }
 
