@@ -17,7 +17,6 @@ public class OpTests
         "ArgMin",
         "Attention",
         "AvgPool2d",
-        "BatchNorm",
         "BatchedNms",
         "BoxIou",
         "Cholesky",
