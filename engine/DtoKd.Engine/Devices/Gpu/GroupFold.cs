@@ -38,6 +38,22 @@ internal static class GroupFold
         return value;
     }
 
+    /// <summary>The sums over threads of equal lanes, a thread of each warp, in the warps' order; right in the first warp.</summary>
+    public static float SumOfWarps(float value)
+    {
+        var all = SharedMemory.Allocate<float>(MaxWarps * RowTeam.WarpSize);
+        all[Group.IdxX] = value;
+        Group.Barrier();
+        if (Group.IdxX < Warp.WarpSize)
+        {
+            for (int i = Group.IdxX + Warp.WarpSize; i < Group.DimX; i += Warp.WarpSize)
+                value += all[i];
+        }
+
+        Group.Barrier();
+        return value;
+    }
+
     /// <summary>The sum over the group in double precision, for every thread.</summary>
     public static double Sum(double value)
     {

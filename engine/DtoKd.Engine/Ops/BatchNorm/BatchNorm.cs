@@ -57,10 +57,7 @@ public static partial class Op
         {
             BatchNormKernels.For(x).Statistics(x, mean, variance, extent);
             if (training && runningMean is not null && extent.PerChannel > 0)
-            {
-                UpdateRunning(runningMean, mean, momentum, 1);
-                UpdateRunning(runningVar!, variance, momentum, extent.PerChannel / (extent.PerChannel - 1.0));
-            }
+                UpdateRunning(runningMean, runningVar!, mean, variance, momentum, extent.PerChannel / (extent.PerChannel - 1.0));
         }
         else
         {
@@ -75,9 +72,24 @@ public static partial class Op
         return y;
     }
 
-    internal static readonly KernelTable<IBatchNormKernels> BatchNormKernels = new(new BatchNormReference(), new BatchNormCpu());
+    internal static readonly KernelTable<IBatchNormKernels> BatchNormKernels =
+        new(new BatchNormReference(), new BatchNormCpu(), new Gpu.BatchNormGpu());
 
-    // Some thousand numbers at most: no kernel.
+    private static void UpdateRunning(
+        Tensor runningMean, Tensor runningVariance, Tensor mean, Tensor variance, double momentum, double factor)
+    {
+        if (mean.Device.IsHost)
+        {
+            UpdateRunning(runningMean, mean, momentum, 1);
+            UpdateRunning(runningVariance, variance, momentum, factor);
+        }
+        else
+        {
+            Gpu.BatchNormGpu.UpdateRunning(runningMean, runningVariance, mean, variance, momentum, factor);
+        }
+    }
+
+    // Some thousand numbers at most: one thread.
     private static void UpdateRunning(Tensor running, Tensor batch, double momentum, double factor)
     {
         if (running.DType == DType.F64)

@@ -38,7 +38,8 @@ public static partial class Op
         return y;
     }
 
-    internal static readonly KernelTable<ILayerNormKernels> LayerNormKernels = new(new LayerNormReference(), new LayerNormCpu());
+    internal static readonly KernelTable<ILayerNormKernels> LayerNormKernels =
+        new(new LayerNormReference(), new LayerNormCpu(), new Gpu.LayerNormGpu());
 
     /// <summary>
     /// With h = (x - mean) rstd and g = dy weight: dx = rstd (g - mean(g) - h mean(g h)), dweight = sum over rows of dy h,

@@ -18,7 +18,8 @@ public static partial class Op
     /// <exception cref="ArgumentException">There is no such axis.</exception>
     public static Tensor LogSoftmax(Tensor x, int axis = -1) => Softmax("log_softmax", x, axis, logarithm: true);
 
-    internal static readonly KernelTable<ISoftmaxKernels> SoftmaxKernels = new(new SoftmaxReference(), new SoftmaxCpu());
+    internal static readonly KernelTable<ISoftmaxKernels> SoftmaxKernels =
+        new(new SoftmaxReference(), new SoftmaxCpu(), new Gpu.SoftmaxGpu());
 
     private static Tensor Softmax(string op, Tensor x, int axis, bool logarithm)
     {
