@@ -51,7 +51,7 @@ internal static class BenchCommand
         int defaultIterations,
         Argument[] arguments,
         Option[] options,
-        Func<CpuDevice, ParseResult, Workload> prepare)
+        Func<Device, ParseResult, Workload> prepare)
     {
         var iterations = Parsing.Whole<int>("--iterations", "timed runs; a quarter as many come before, untimed");
         iterations.DefaultValueFactory = _ => defaultIterations;
@@ -70,10 +70,10 @@ internal static class BenchCommand
             foreach (var argument in arguments.OfType<Argument<int>>())
                 Require(argument.Name, parsed.GetValue(argument));
             int runs = Require("--iterations", parsed.GetValue(iterations));
-            using var cpu = device.Open(parsed);
-            using var workload = prepare(cpu, parsed);
-            var times = cpu.Profile = parsed.GetValue(profile) ? new OpProfile() : null;
-            host.Output.WriteLine(Measurement.Of(cpu, workload, runs, host.Stop.Token).ToJson());
+            using var where = device.Open(parsed, host);
+            using var workload = prepare(where, parsed);
+            var times = where.Profile = parsed.GetValue(profile) ? new OpProfile() : null;
+            host.Output.WriteLine(Measurement.Of(where, workload, runs, host.Stop.Token).ToJson());
             foreach (var (op, time, calls) in times?.Entries ?? [])
                 host.Error.WriteLine(FormattableString.Invariant($"{time.TotalMilliseconds / runs,10:F2} ms {calls / runs,6} x {op}"));
             return ExitCode.Done;
@@ -98,19 +98,19 @@ internal static class BenchCommand
         command.SetAction(parsed =>
         {
             int count = Require("--calls", parsed.GetValue(calls)), length = Require("--parameters", parsed.GetValue(parameters));
-            using var cpu = device.Open(parsed);
-            foreach (var timing in BalanceBenchmark.Run(cpu, count, length, host.Stop.Token))
-                host.Output.WriteLine(parsed.GetValue(json) ? Line(cpu, timing) : Row(timing));
+            using var where = device.Open(parsed, host);
+            foreach (var timing in BalanceBenchmark.Run(where, count, length, host.Stop.Token))
+                host.Output.WriteLine(parsed.GetValue(json) ? Line(where, timing) : Row(timing));
             return ExitCode.Done;
         });
         return command;
     }
 
-    private static string Line(CpuDevice device, BalanceTiming timing) => JsonSerializer.Serialize(new
+    private static string Line(Device device, BalanceTiming timing) => JsonSerializer.Serialize(new
     {
         engine = Application.Name,
         what = $"balance {timing.What}",
-        threads = device.Team.Threads,
+        threads = ThreadsOf(device),
         objectives = timing.Objectives,
         microseconds = Math.Round(timing.Microseconds, 3),
         bytes_per_call = Math.Round(timing.Bytes, 1),
@@ -127,17 +127,27 @@ internal static class BenchCommand
     private static Command Peak(Host host)
     {
         var device = new DeviceOptions();
-        var command = new Command("peak", "What the machine can do at most: multiply-adds on registers, copying in memory.");
+        var command = new Command("peak", "What the device can do at most: multiply-adds on registers, copying in memory.");
         device.AddTo(command);
         command.SetAction(parsed =>
         {
-            using var cpu = device.Open(parsed);
-            host.Output.WriteLine(FormattableString.Invariant(
-                $"{{\"engine\":\"dtokd\",\"what\":\"peak\",\"threads\":{cpu.Team.Threads},\"simd\":\"{DeviceOptions.Name(cpu.Simd)}\",\"gflop_per_s\":{MachinePeak.FlopsPerSecond(cpu) / 1e9:F1},\"copy_gb_per_s\":{MachinePeak.CopyBytesPerSecond(cpu) / 1e9:F1}}}"));
+            using var where = device.Open(parsed, host);
+            host.Output.WriteLine(JsonSerializer.Serialize(new
+            {
+                engine = Application.Name,
+                what = "peak",
+                device = where.Name,
+                threads = ThreadsOf(where),
+                simd = where is CpuDevice cpu ? DeviceOptions.Name(cpu.Simd) : null,
+                gflop_per_s = Math.Round(MachinePeak.FlopsPerSecond(where) / 1e9, 1),
+                copy_gb_per_s = Math.Round(MachinePeak.CopyBytesPerSecond(where) / 1e9, 1),
+            }));
             return ExitCode.Done;
         });
         return command;
     }
+
+    private static int ThreadsOf(Device device) => (device as CpuDevice)?.Team.Threads ?? 1;
 
     private static Argument<string> Name(string name, string description) => new(name) { Description = description };
 

@@ -34,17 +34,17 @@ internal static class EvalCommand
             int images = parsed.GetValue(batchSize);
             if (images < 1)
                 throw new UsageException($"--batch-size is {images}; it has to be at least 1");
-            using var cpu = device.Open(parsed);
+            using var where = device.Open(parsed, host);
             string source = parsed.GetValue(data)!;
             var test = DataSource.Parse(source).Load(folders.Read(parsed, source, parsed.GetValue(model))).Test;
-            using var network = Network.Load(cpu, parsed.GetValue(checkpoint)!, parsed.GetValue(model), test.Format);
+            using var network = Network.Load(where, parsed.GetValue(checkpoint)!, parsed.GetValue(model), test.Format);
             if (!parsed.GetValue(json))
             {
                 foreach (string note in network.Notes)
                     host.Output.WriteLine(note);
             }
 
-            var (top1, top5) = Evaluation.Measure(cpu, network.Model, test, images, host.Stop.Token);
+            var (top1, top5) = Evaluation.Measure(where, network.Model, test, images, host.Stop.Token);
             // Among few classes the first five say little.
             double? five = test.Format.ClassNames.Count >= ClassesForTop5 ? top5 : null;
             string further = five is { } share ? $", top-5 {Figures.Percent(share)}" : "";

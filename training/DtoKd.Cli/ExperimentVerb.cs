@@ -60,7 +60,7 @@ internal sealed class ExperimentVerb
     {
         var earlier = parsed.GetValue(_resume) is { } path ? Earlier(parsed, path) : null;
         var settings = earlier is null ? Given(parsed) : ConfigFile.Read<ExperimentSettings>(earlier.Config);
-        using var device = _device.Open(parsed);
+        using var device = _device.Open(parsed, _host);
         var display = _display.Create(parsed, _host);
         var experiment = new Experiment(settings, device, display) { DetectAnomaly = parsed.GetValue(_detectAnomaly) };
         _host.Stop.Token.ThrowIfCancellationRequested();

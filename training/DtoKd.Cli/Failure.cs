@@ -22,6 +22,8 @@ internal static class Failure
                 (ExitCode.BadInput, failure.Message),
             ArgumentException argument => (ExitCode.BadInput, WithoutParameter(argument)),
             TrainingDivergedException or AnomalyException or IOException => (ExitCode.Failed, failure.Message),
+            // These name the operation and the device, or the largest owners of its memory.
+            NotSupportedException or InsufficientMemoryException => (ExitCode.Failed, failure.Message),
             OutOfMemoryException => (ExitCode.Failed, "out of memory; a smaller --batch-size needs less"),
             _ => (
                 ExitCode.Failed,

@@ -4,6 +4,7 @@ using System.Text.Json;
 using DtoKd.Cli.Display;
 using DtoKd.Cli.Options;
 using DtoKd.Engine.Cpu;
+using DtoKd.Engine.Gpu;
 
 namespace DtoKd.Cli;
 
@@ -38,7 +39,20 @@ internal static class InfoCommand
         ("system", $"{RuntimeInformation.OSDescription}, {RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant()}"),
         ("processors", $"{Environment.ProcessorCount}"),
         ("simd", $"{DeviceOptions.Name(Simd.Default)} (widest here: {DeviceOptions.Name(Simd.Widest)})"),
-        ("memory", $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (double)(1 << 30):F1} GiB"),
-        ("devices", "cpu (cuda: not in this version)"),
+        ("memory", Memory(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes)),
+        .. Cards(),
     ];
+
+    private static IEnumerable<(string Name, string Value)> Cards()
+    {
+        var cards = GpuInfo.List(out string? problem);
+        if (problem is not null)
+            return [("cuda", $"not usable: {problem}")];
+        return cards.Select(card => (
+            card.DeviceName,
+            $"{card.Name}, {Memory(card.MemoryBytes)}, capability {card.Capability}, driver of CUDA {card.Driver}"
+                + (card.Problem is null ? "" : $"; not usable: {card.Problem}")));
+    }
+
+    private static string Memory(long bytes) => FormattableString.Invariant($"{bytes / (double)(1 << 30):F1} GiB");
 }

@@ -46,7 +46,12 @@ public sealed class BadInputTests : IDisposable
         { "distill --data cifar10:/no/such/folder", "/no/such/folder: there is no such folder" },
         { "distill --threads 0", "--threads is 0" },
         { "distill --simd sse", "unknown SIMD level 'sse'" },
-        { "distill --device cuda", "unknown device 'cuda'; known is cpu" },
+        { "distill --device gpu", "unknown device 'gpu'; known are cpu, cuda, cuda:N, auto" },
+        { "distill --device cuda:-1", "unknown device 'cuda:-1'" },
+        { "distill --device cuda:99", "cuda:99: " },
+        { "distill --device cuda --threads 2", "--threads is for the cpu, the device is cuda" },
+        { "distill --matmul-precision high", "--matmul-precision is for cuda" },
+        { "distill --device auto --matmul-precision half", "unknown precision 'half'; known are highest, high, medium" },
     };
 
     public void Dispose() => _temp.Dispose();

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using DtoKd.Engine;
-using DtoKd.Engine.Cpu;
 using DtoKd.Training.Balancing;
 
 namespace DtoKd.Training.Benchmarks;
@@ -30,7 +29,7 @@ public static class BalanceBenchmark
     /// <param name="gramParameters">Elements of each gradient whose Gram matrix is timed, at least 1.</param>
     /// <param name="stop">Ends the work between two timings.</param>
     public static IEnumerable<BalanceTiming> Run(
-        CpuDevice device, int calls, int gramParameters = GramParameters, CancellationToken stop = default)
+        Device device, int calls, int gramParameters = GramParameters, CancellationToken stop = default)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(calls, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(gramParameters, 1);
@@ -66,12 +65,16 @@ public static class BalanceBenchmark
         return Timed("min-norm", MinNormObjectives, calls, () => MinNorm.Solve(gram, weights));
     }
 
-    private static BalanceTiming GramMatrix(CpuDevice device, int parameters)
+    private static BalanceTiming GramMatrix(Device device, int parameters)
     {
         using var step = Step.Evaluation(device);
         Tensor[] gradients = [.. Enumerable.Range(0, GramObjectives).Select(_ => step.Empty([parameters]))];
         foreach (var gradient in gradients)
-            step.NextRandom().FillNormal(gradient.Span<float>());
+        {
+            using var values = gradient.OnHost<float>();
+            step.NextRandom().FillNormal(values.Span);
+        }
+
         FlatRange[] ranges = [new FlatRange(0, parameters)];
         var gram = new double[GramObjectives * GramObjectives];
         var timing = Timed("gram", GramObjectives, 1, () => Flat.Gram(gradients, ranges, gram));

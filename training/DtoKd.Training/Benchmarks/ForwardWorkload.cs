@@ -1,5 +1,4 @@
 using DtoKd.Engine;
-using DtoKd.Engine.Cpu;
 using DtoKd.Training.Data;
 using DtoKd.Training.Loop;
 
@@ -8,7 +7,7 @@ namespace DtoKd.Training.Benchmarks;
 /// <summary>Answers of a network in evaluation, without gradients, as a frozen teacher gives them.</summary>
 public sealed class ForwardWorkload : Workload
 {
-    private readonly CpuDevice _device;
+    private readonly Device _device;
     private readonly Network _network;
     private readonly BatchLoader _loader;
     private readonly int _batch;
@@ -17,7 +16,7 @@ public sealed class ForwardWorkload : Workload
     /// <param name="device">Where to compute.</param>
     /// <param name="model">A network of the zoo.</param>
     /// <param name="batch">Images at a time.</param>
-    public ForwardWorkload(CpuDevice device, string model, int batch)
+    public ForwardWorkload(Device device, string model, int batch)
         : base($"forward {model} batch {batch}", batch, "images")
     {
         var images = RandomImages.Of(batch);
@@ -33,7 +32,8 @@ public sealed class ForwardWorkload : Workload
         using var step = Step.Evaluation(_device);
         var format = _loader.Format;
         var images = step.Empty([_batch, format.Channels, format.Height, format.Width]);
-        _loader.Load(default, images.Span<float>(), stackalloc long[_batch]);
+        using (var pixels = images.OnHost<float>())
+            _loader.Load(default, pixels.Span, stackalloc long[_batch]);
         _network.Model.Forward(images);
     }
 

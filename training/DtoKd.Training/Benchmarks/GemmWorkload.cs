@@ -1,12 +1,11 @@
 using DtoKd.Engine;
-using DtoKd.Engine.Cpu;
 
 namespace DtoKd.Training.Benchmarks;
 
 /// <summary>One product of matrices [M, K] x [K, N] in single precision.</summary>
 public sealed class GemmWorkload : Workload
 {
-    private readonly CpuDevice _device;
+    private readonly Device _device;
     private readonly Step _inputs;
     private readonly Tensor _a;
     private readonly Tensor _b;
@@ -16,15 +15,19 @@ public sealed class GemmWorkload : Workload
     /// <param name="m">Rows of the result.</param>
     /// <param name="n">Columns of the result.</param>
     /// <param name="k">Terms of each sum.</param>
-    public GemmWorkload(CpuDevice device, int m, int n, int k)
+    public GemmWorkload(Device device, int m, int n, int k)
         : base($"gemm {m}x{n}x{k}", 2.0 * m * n * k, "flop")
     {
         _device = device;
         _inputs = Step.Evaluation(device);
         _a = _inputs.Empty([m, k]);
         _b = _inputs.Empty([k, n]);
-        _inputs.NextRandom().FillNormal(_a.Span<float>());
-        _inputs.NextRandom().FillNormal(_b.Span<float>());
+        foreach (var matrix in new[] { _a, _b })
+        {
+            using var values = matrix.OnHost<float>();
+            _inputs.NextRandom().FillNormal(values.Span);
+        }
+
         Flops = Units;
     }
 

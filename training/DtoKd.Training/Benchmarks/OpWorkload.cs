@@ -1,5 +1,4 @@
 using DtoKd.Engine;
-using DtoKd.Engine.Cpu;
 using DtoKd.Training.Optim;
 
 namespace DtoKd.Training.Benchmarks;
@@ -12,7 +11,7 @@ public sealed class OpWorkload : Workload
     private const int Heads = 3;
     private const ulong Seed = 1;
 
-    private readonly CpuDevice _device;
+    private readonly Device _device;
     private readonly ParameterArena _arena;
     private readonly GradStore _gradients;
     private readonly Optimiser? _optimiser;
@@ -23,7 +22,7 @@ public sealed class OpWorkload : Workload
     /// <param name="op">One of <see cref="Names"/>.</param>
     /// <param name="batch">Images that the shapes are for.</param>
     /// <exception cref="ArgumentException">The name is unknown; the message lists the known ones.</exception>
-    public OpWorkload(CpuDevice device, string op, int batch)
+    public OpWorkload(Device device, string op, int batch)
         : base($"op {op} batch {batch}", batch, "items")
     {
         _device = device;

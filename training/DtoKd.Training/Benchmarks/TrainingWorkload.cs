@@ -1,5 +1,4 @@
 using DtoKd.Engine;
-using DtoKd.Engine.Cpu;
 using DtoKd.Models;
 using DtoKd.Training.Balancing;
 using DtoKd.Training.Data;
@@ -23,7 +22,7 @@ public sealed class TrainingWorkload : Workload
     private readonly Optimiser _optimiser;
     private readonly Trainer _trainer;
 
-    private TrainingWorkload(CpuDevice device, string name, string student, string? teacher, int batch, string method)
+    private TrainingWorkload(Device device, string name, string student, string? teacher, int batch, string method)
         : base(name, batch, "images")
     {
         var images = RandomImages.Of(batch);
@@ -56,7 +55,7 @@ public sealed class TrainingWorkload : Workload
     /// <param name="device">Where to compute.</param>
     /// <param name="model">A network of the zoo.</param>
     /// <param name="batch">Images in a step.</param>
-    public static TrainingWorkload Step(CpuDevice device, string model, int batch) =>
+    public static TrainingWorkload Step(Device device, string model, int batch) =>
         new(device, $"step {model} batch {batch}", model, null, batch, "fixed");
 
     /// <summary>Training on labels and a teacher's answers.</summary>
@@ -65,7 +64,7 @@ public sealed class TrainingWorkload : Workload
     /// <param name="student">Another.</param>
     /// <param name="batch">Images in a step.</param>
     /// <param name="method">How the two objectives are weighed; a name of <see cref="BalancerRegistry"/>.</param>
-    public static TrainingWorkload Distillation(CpuDevice device, string teacher, string student, int batch, string method) =>
+    public static TrainingWorkload Distillation(Device device, string teacher, string student, int batch, string method) =>
         new(device, $"kd {teacher} -> {student} batch {batch} {method}", student, teacher, batch, method);
 
     /// <inheritdoc/>

@@ -1,4 +1,4 @@
-using DtoKd.Engine.Cpu;
+using DtoKd.Engine;
 
 namespace DtoKd.Training.Benchmarks;
 
@@ -27,7 +27,7 @@ public abstract class Workload(string name, double units, string unit) : IDispos
     public abstract void Run();
 
     /// <summary>The time one run would take at the machine's peak; null when it is not known what bounds it.</summary>
-    public double? LeastSeconds(CpuDevice device) =>
+    public double? LeastSeconds(Device device) =>
         Flops > 0 ? Flops / MachinePeak.FlopsPerSecond(device)
         : Bytes > 0 ? Bytes / MachinePeak.CopyBytesPerSecond(device)
         : null;

@@ -31,6 +31,12 @@ public sealed class GpuDevice : Device
     /// <summary>Kernels launched so far.</summary>
     public long Launches => Launcher.Launches;
 
+    /// <summary>Copies to the host so far; at each of them the host waited for everything before it.</summary>
+    public long HostReads { get; private set; }
+
+    /// <summary>How products are computed from now on.</summary>
+    public MatmulPrecision MatmulPrecision { get; set; }
+
     /// <summary>What every kernel is launched with.</summary>
     internal Launcher Launcher { get; }
 
@@ -121,6 +127,7 @@ public sealed class GpuDevice : Device
 
     internal override void Read(Storage source, long offset, Span<byte> target)
     {
+        HostReads++;
         View<byte>(source, offset, target.Length).CopyToCPU(_accelerator.DefaultStream, target);
         Synchronize();
     }

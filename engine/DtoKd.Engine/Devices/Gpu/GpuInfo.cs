@@ -14,6 +14,9 @@ public sealed record GpuInfo(int Index, string Name, long MemoryBytes, string Ca
     // Tensor cores of TF32 and bf16, asynchronous copies: what the kernels are written for.
     private const int LeastMajor = 8;
 
+    /// <summary>As <c>--device</c> takes it: <c>cuda:0</c>.</summary>
+    public string DeviceName => $"cuda:{Index}";
+
     /// <summary>The CUDA devices of this machine.</summary>
     /// <param name="problem">Why there is none, in one line; null if there is one.</param>
     public static IReadOnlyList<GpuInfo> List(out string? problem)

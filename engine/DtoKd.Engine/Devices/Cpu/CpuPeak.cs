@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
@@ -6,19 +5,14 @@ using System.Runtime.Intrinsics.X86;
 
 namespace DtoKd.Engine.Cpu;
 
-/// <summary>What the machine could do at most: the yardsticks that kernels are held against.</summary>
-public static class MachinePeak
+/// <summary>The processor's part of <see cref="MachinePeak"/>.</summary>
+internal static class CpuPeak
 {
     // Enough independent sums to fill the pipeline of two multiply-add units of four or five cycles.
     private const int Chains = 10;
     private const int Turns = 2_000_000;
-    private const int Repetitions = 5;
-
-    // Far beyond any cache.
-    private const long CopiedFloats = 64L << 20;
 
     /// <summary>Measures fused multiply-adds on registers alone, on all threads of a device.</summary>
-    /// <returns>Floating-point operations a second, two for each multiply-add; the best of a few runs.</returns>
     public static double FlopsPerSecond(CpuDevice device)
     {
         int lanes = device.Simd switch
@@ -28,7 +22,7 @@ public static class MachinePeak
             _ => Vector<float>.Count,
         };
         var sums = new float[device.Team.Threads];
-        double seconds = Best(() => device.Team.For(sums.Length, thread => sums[thread] = device.Simd switch
+        double seconds = MachinePeak.Best(device, () => device.Team.For(sums.Length, thread => sums[thread] = device.Simd switch
         {
             SimdLevel.Avx512 => Loop512(1e-9f),
             SimdLevel.Avx2 => Loop256(1e-9f),
@@ -37,30 +31,12 @@ public static class MachinePeak
         return 2.0 * lanes * Chains * Turns * sums.Length / seconds;
     }
 
-    /// <summary>Measures copying from one large block to another on all threads of a device.</summary>
-    /// <returns>Bytes a second, read and written ones together; the best of a few runs.</returns>
-    public static unsafe double CopyBytesPerSecond(CpuDevice device)
+    /// <summary>Copies floats of one contiguous tensor to another on all threads.</summary>
+    public static void Copy(CpuDevice device, Tensor from, Tensor to)
     {
         const long Grain = 1 << 18;
-        using var step = Step.Evaluation(device);
-        var from = step.Full([checked((int)CopiedFloats)], 1);
-        var to = step.Full([checked((int)CopiedFloats)], 0);
-        double seconds = Best(() => device.Team.ForRange(CopiedFloats, Grain, (start, end) =>
-            from.Span<float>()[(int)start..(int)end].CopyTo(to.Span<float>()[(int)start..(int)end])));
-        return 2.0 * sizeof(float) * CopiedFloats / seconds;
-    }
-
-    private static double Best(Action work)
-    {
-        double best = double.MaxValue;
-        for (int i = 0; i < Repetitions; i++)
-        {
-            long start = Stopwatch.GetTimestamp();
-            work();
-            best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds);
-        }
-
-        return best;
+        device.Team.ForRange(from.Count, Grain, (start, end) =>
+            from.Span<float>()[(int)start..(int)end].CopyTo(to.Span<float>()[(int)start..(int)end]));
     }
 
     // Scalars with names stay in registers; an array would not. No tiering: the loop runs once per thread.

@@ -1,0 +1,54 @@
+using ILGPU;
+
+namespace DtoKd.Engine.Gpu;
+
+/// <summary>A GPU's part of <see cref="MachinePeak"/>.</summary>
+internal static class GpuPeak
+{
+    // Groups for each processor: enough warps to fill its pipelines.
+    private const int GroupsEach = 16;
+    private const int Turns = 20_000;
+
+    /// <summary>Measures multiply-adds of single precision on the ordinary cores; tensor cores do more.</summary>
+    public static double FlopsPerSecond(GpuDevice device)
+    {
+        long groups = (long)GroupsEach * device.Processors;
+        using var step = Step.Evaluation(device);
+        var args = new FmaChains.Args { Y = GpuDevice.View<float>(step.Zeros([1])), X = 1e-9f, Turns = Turns };
+        double seconds = MachinePeak.Best(device, () => device.Launcher.Launch<FmaChains, FmaChains.Args>(groups, device.GroupSize, args));
+        return 2.0 * FmaChains.Chains * Turns * groups * device.GroupSize / seconds;
+    }
+}
+
+/// <summary>Chains of multiply-adds that wait for themselves alone.</summary>
+internal readonly struct FmaChains : IKernel<FmaChains.Args>
+{
+    public const int Chains = 8;
+
+    public static void Run(Args args)
+    {
+        float x = args.X, a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x;
+        for (int turn = 0; turn < args.Turns; turn++)
+        {
+            a = Ptx.Fma(a, x, x);
+            b = Ptx.Fma(b, x, x);
+            c = Ptx.Fma(c, x, x);
+            d = Ptx.Fma(d, x, x);
+            e = Ptx.Fma(e, x, x);
+            f = Ptx.Fma(f, x, x);
+            g = Ptx.Fma(g, x, x);
+            h = Ptx.Fma(h, x, x);
+        }
+
+        // Never: but the compiler does not know.
+        if (a + b + c + d + e + f + g + h > 1)
+            args.Y[0] = a;
+    }
+
+    internal struct Args
+    {
+        public ArrayView<float> Y;
+        public float X;
+        public int Turns;
+    }
+}

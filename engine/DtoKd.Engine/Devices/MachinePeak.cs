@@ -1,0 +1,52 @@
+using System.Diagnostics;
+using DtoKd.Engine.Cpu;
+using DtoKd.Engine.Gpu;
+
+namespace DtoKd.Engine;
+
+/// <summary>What a device could do at most: the yardsticks that kernels are held against.</summary>
+public static class MachinePeak
+{
+    private const int Repetitions = 5;
+
+    // Far beyond any cache.
+    private const int CopiedFloats = 64 << 20;
+
+    /// <summary>Measures fused multiply-adds of single precision on registers alone, with everything that the device has.</summary>
+    /// <returns>Floating-point operations a second, two for each multiply-add; the best of a few runs.</returns>
+    public static double FlopsPerSecond(Device device) =>
+        device is CpuDevice cpu ? CpuPeak.FlopsPerSecond(cpu) : GpuPeak.FlopsPerSecond((GpuDevice)device);
+
+    /// <summary>Measures copying from one large block of the device's memory to another.</summary>
+    /// <returns>Bytes a second, read and written ones together; the best of a few runs.</returns>
+    public static double CopyBytesPerSecond(Device device)
+    {
+        using var step = Step.Evaluation(device);
+        var from = step.Full([CopiedFloats], 1);
+        var to = step.Full([CopiedFloats], 0);
+        double seconds = Best(device, () =>
+        {
+            if (device is CpuDevice cpu)
+                CpuPeak.Copy(cpu, from, to);
+            else
+                ((GpuDevice)device).CopyBytes(from, to);
+        });
+        return 2.0 * sizeof(float) * CopiedFloats / seconds;
+    }
+
+    /// <summary>The seconds of the fastest of a few runs.</summary>
+    internal static double Best(Device device, Action work)
+    {
+        double best = double.MaxValue;
+        for (int i = 0; i < Repetitions; i++)
+        {
+            device.Synchronize();
+            long start = Stopwatch.GetTimestamp();
+            work();
+            device.Synchronize();
+            best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds);
+        }
+
+        return best;
+    }
+}
