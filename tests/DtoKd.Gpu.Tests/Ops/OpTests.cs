@@ -15,7 +15,6 @@ public class OpTests
         "Any",
         "ArgMax",
         "ArgMin",
-        "Attention",
         "AvgPool2d",
         "BatchedNms",
         "BoxIou",

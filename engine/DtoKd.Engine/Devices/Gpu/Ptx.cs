@@ -5,9 +5,30 @@ using ILGPU.IR.Intrinsics;
 namespace DtoKd.Engine.Gpu;
 
 /// <summary>Four floats that are loaded and stored as one.</summary>
-internal struct Float4
+internal struct Float4(float x, float y, float z, float w)
 {
-    public float X, Y, Z, W;
+    public float X = x, Y = y, Z = z, W = w;
+
+    public Float4(float all)
+        : this(all, all, all, all)
+    {
+    }
+
+    public static Float4 operator +(Float4 a, Float4 b) => new(a.X + b.X, a.Y + b.Y, a.Z + b.Z, a.W + b.W);
+
+    public static Float4 operator -(Float4 a, Float4 b) => new(a.X - b.X, a.Y - b.Y, a.Z - b.Z, a.W - b.W);
+
+    public static Float4 operator *(Float4 a, float b) => new(a.X * b, a.Y * b, a.Z * b, a.W * b);
+
+    public static Float4 operator *(Float4 a, Float4 b) => new(a.X * b.X, a.Y * b.Y, a.Z * b.Z, a.W * b.W);
+
+    /// <summary>a b + sum.</summary>
+    public static Float4 MultiplyAdd(float a, Float4 b, Float4 sum) =>
+        new(Ptx.Fma(a, b.X, sum.X), Ptx.Fma(a, b.Y, sum.Y), Ptx.Fma(a, b.Z, sum.Z), Ptx.Fma(a, b.W, sum.W));
+
+    /// <summary>sum + the dot product of a and b.</summary>
+    public static float Dot(Float4 a, Float4 b, float sum) =>
+        Ptx.Fma(a.W, b.W, Ptx.Fma(a.Z, b.Z, Ptx.Fma(a.Y, b.Y, Ptx.Fma(a.X, b.X, sum))));
 }
 
 /// <summary>

@@ -2,7 +2,8 @@ namespace DtoKd.Engine;
 
 public static partial class Op
 {
-    internal static readonly KernelTable<IAttentionKernels> AttentionKernels = new(new AttentionReference(), new AttentionCpu());
+    internal static readonly KernelTable<IAttentionKernels> AttentionKernels =
+        new(new AttentionReference(), new AttentionCpu(), new Gpu.AttentionGpu());
 
     /// <summary>
     /// Scaled dot-product attention, softmax(scale q k^T + bias) v for every head, after Vaswani et al., "Attention Is All You

@@ -78,10 +78,10 @@ internal readonly struct TiledProduct : IKernel<TiledProduct.Args>
             {
                 int l = (p * Pitch) + row, r = (p * Pitch) + column;
                 var b = new Float4 { X = right[r], Y = right[r + 1], Z = right[r + 2], W = right[r + 3] };
-                y0 = MultiplyAdd(left[l], b, y0);
-                y1 = MultiplyAdd(left[l + 1], b, y1);
-                y2 = MultiplyAdd(left[l + 2], b, y2);
-                y3 = MultiplyAdd(left[l + 3], b, y3);
+                y0 = Float4.MultiplyAdd(left[l], b, y0);
+                y1 = Float4.MultiplyAdd(left[l + 1], b, y1);
+                y2 = Float4.MultiplyAdd(left[l + 2], b, y2);
+                y3 = Float4.MultiplyAdd(left[l + 3], b, y3);
             }
 
             Group.Barrier();
@@ -95,14 +95,6 @@ internal readonly struct TiledProduct : IKernel<TiledProduct.Args>
         StoreRow(args, first + (2L * args.N), row + 2, column, y2);
         StoreRow(args, first + (3L * args.N), row + 3, column, y3);
     }
-
-    private static Float4 MultiplyAdd(float a, Float4 b, Float4 sum) => new()
-    {
-        X = Ptx.Fma(a, b.X, sum.X),
-        Y = Ptx.Fma(a, b.Y, sum.Y),
-        Z = Ptx.Fma(a, b.Z, sum.Z),
-        W = Ptx.Fma(a, b.W, sum.W),
-    };
 
     private static void StoreRow(Args args, long at, int row, int column, Float4 sum)
     {
