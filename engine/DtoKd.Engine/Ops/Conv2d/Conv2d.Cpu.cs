@@ -53,7 +53,7 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
 
     public void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, FixedNorm norm, Tensor? residual, bool relu, Tensor y)
     {
-        var affine = new Storage(((CpuDevice)x.Device).Pool, 2L * geometry.O * sizeof(float));
+        var affine = new Storage(((CpuDevice)x.Device).Pool, 2L * geometry.O * sizeof(float), "conv2d_norm");
         try
         {
             float* scale = (float*)affine.Address, shift = scale + geometry.O;
@@ -375,7 +375,7 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
     private static void PointwiseGradient(CpuDevice device, Conv2dGeometry g, float* x, float* dy, float* dw, bool accumulate)
     {
         int pixels = checked(g.N * g.W);
-        var rows = new Storage(device.Pool, (long)(g.C + g.O) * pixels * sizeof(float));
+        var rows = new Storage(device.Pool, (long)(g.C + g.O) * pixels * sizeof(float), "conv2d");
         try
         {
             float* left = (float*)rows.Address, right = left + ((long)g.O * pixels);

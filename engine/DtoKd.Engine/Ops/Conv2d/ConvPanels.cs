@@ -40,7 +40,7 @@ internal static unsafe class ConvPanels
         int panels = Pieces(g.GroupO, TKernel.Rows);
         long pixels = (long)g.N * g.OH * g.OW;
         long pixelPanels = (pixels + TKernel.Columns - 1) / TKernel.Columns;
-        var storage = new Storage(device.Pool, (long)g.Groups * depthBlocks * panels * PanelLength<TKernel>(depth) * sizeof(float));
+        var storage = new Storage(device.Pool, (long)g.Groups * depthBlocks * panels * PanelLength<TKernel>(depth) * sizeof(float), "conv2d");
         try
         {
             float* packed = (float*)storage.Address;
@@ -96,7 +96,9 @@ internal static unsafe class ConvPanels
                 for (int i = 0; i < panelCount; i++)
                 {
                     TKernel.Tile(
-                        length, a + (i * PanelLength<TKernel>(depth)), b + ((long)j * TKernel.Columns * length), TKernel.Columns,
+                        length,
+                        new TilePanels(
+                            a + (i * PanelLength<TKernel>(depth)), TKernel.Rows, b + ((long)j * TKernel.Columns * length), TKernel.Columns),
                         sums + ((long)i * TKernel.Rows * stride) + (j * TKernel.Columns), stride, tile);
                 }
             }
