@@ -53,7 +53,7 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
 
     public void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, FixedNorm norm, Tensor? residual, bool relu, Tensor y)
     {
-        var affine = new Storage(((CpuDevice)x.Device).Pool, 2L * geometry.O * sizeof(float), "conv2d");
+        var affine = new Storage(((CpuDevice)x.Device).Pool, 2L * geometry.O * sizeof(float), "conv2d_norm");
         try
         {
             float* scale = (float*)affine.Address, shift = scale + geometry.O;

@@ -97,7 +97,8 @@ internal static unsafe class ConvPanels
                 {
                     TKernel.Tile(
                         length,
-                        new(a + (i * PanelLength<TKernel>(depth)), TKernel.Rows, b + ((long)j * TKernel.Columns * length), TKernel.Columns),
+                        new TilePanels(
+                            a + (i * PanelLength<TKernel>(depth)), TKernel.Rows, b + ((long)j * TKernel.Columns * length), TKernel.Columns),
                         sums + ((long)i * TKernel.Rows * stride) + (j * TKernel.Columns), stride, tile);
                 }
             }

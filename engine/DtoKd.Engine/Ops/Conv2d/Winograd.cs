@@ -52,7 +52,8 @@ internal static unsafe class Winograd
         where TKernel : struct, IMicroKernel
     {
         int panels = (g.GroupO + TKernel.Rows - 1) / TKernel.Rows;
-        var storage = new Storage(device.Pool, (long)g.Groups * Elements * panels * TKernel.Rows * g.GroupC * sizeof(float), "conv2d");
+        var storage = new Storage(
+            device.Pool, (long)g.Groups * Elements * panels * TKernel.Rows * g.GroupC * sizeof(float), "conv2d");
         try
         {
             float* u = (float*)storage.Address;
@@ -111,7 +112,7 @@ internal static unsafe class Winograd
                     for (int i = 0; i < panelCount; i++)
                     {
                         TKernel.Tile(
-                            depth, new(weights + ((long)i * TKernel.Rows * depth), TKernel.Rows, b, columns),
+                            depth, new TilePanels(weights + ((long)i * TKernel.Rows * depth), TKernel.Rows, b, columns),
                             to + (i * TKernel.Rows * columns), columns, tile);
                     }
                 }

@@ -71,7 +71,7 @@ internal static unsafe class WinogradGradient
                 for (int i = 0; i < rows; i += TKernel.Rows)
                 {
                     TKernel.Tile(
-                        count, new(a + ((long)i * count), TKernel.Rows, b + ((long)j * count), TKernel.Columns),
+                        count, new TilePanels(a + ((long)i * count), TKernel.Rows, b + ((long)j * count), TKernel.Columns),
                         to + ((long)i * columns) + j, columns, epilogue);
                 }
             }
