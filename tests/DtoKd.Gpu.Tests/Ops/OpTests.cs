@@ -22,6 +22,7 @@ public class OpTests
         "CiouLoss",
         "Conv1d",
         "Conv2d",
+        "Conv2dNorm",
         "ConvTranspose2d",
         "CrossEntropy",
         "CumProd",
