@@ -39,8 +39,8 @@ public class GuardPageTests
             Terminate(block, bytes);
             Assert.False(GuardedPool.IsReadable(block + (nint)bytes));
             Assert.Equal(bytes > 0, GuardedPool.IsReadable(block));
+            // What lies at the address from then on is another test's business: it may be given out again at once.
             after.Return(block, size);
-            Assert.False(GuardedPool.IsReadable(block));
             var before = new GuardedPool(GuardedSide.Before);
             block = before.Rent(bytes, "test", out size);
             Terminate(block, bytes);
