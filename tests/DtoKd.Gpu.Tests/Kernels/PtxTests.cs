@@ -30,6 +30,9 @@ public sealed class PtxTests(PtxTests.Compiler compiler) : IClassFixture<PtxTest
     [InlineData("FoldRows<SumOf>", "shfl.sync.bfly.b32")]
     [InlineData("TiledProduct", "fma.rn.f32")]
     [InlineData("TiledProduct", "ld.shared.f32")]
+    [InlineData("AttentionForward<Tile16>", "ld.shared.v4.f32")]
+    [InlineData("AttentionForward<Tile8>", "ex2.approx.f32")]
+    [InlineData("AttentionKeys<Tile16>", "ld.shared.v4.f32")]
     [InlineData("DotKernel", "fma.rn.f64", "add.f64")]
     public void A_kernel_has_the_instructions_it_is_written_for(string kernel, params string[] anyOf)
     {

@@ -33,6 +33,8 @@ public static partial class Op
                 t => Attention(HeadsPart(t[0], 0), HeadsPart(t[0], 1), HeadsPart(t[0], 2))),
             new("many queries", [Float(1, 2, 301, 8), Float(1, 2, 197, 8), Float(1, 2, 197, 8), Float(2, 301, 197)],
                 t => Attention(t[0], t[1], t[2], t[3])) { GradCheck = false, Tolerance = 2e-5 },
+            new("wide heads", [Float(1, 2, 37, 40), Float(1, 2, 70, 40), Float(1, 2, 70, 72), Float(2, 37, 70)],
+                t => Attention(t[0], t[1], t[2], t[3])) { GradCheck = false, Tolerance = 2e-5 },
             new("many windows", [Float(70, 2, 9, 4), Float(70, 2, 9, 4), Float(70, 2, 9, 4), Float(2, 9, 9)],
                 t => Attention(t[0], t[1], t[2], t[3])) { GradCheck = false, Tolerance = 2e-5 },
             new("self", [Float(2, 5, 24)], t => SelfAttention(t[0], 2)),

@@ -203,7 +203,8 @@ public static partial class Op
             target is { } some ? new GradTarget(Ordered(some.Tensor), some.Accumulate) : null;
 
         long groups = kept.CountOf(0, lead), repeats = groups == 0 ? 0 : x.Scores.CountOf(0, lead) / groups;
-        long perPiece = Math.Max(1, repeats / Math.Max(1, BiasPieces / Math.Max(1, groups)));
+        long enough = x.Q.Device.IsHost ? BiasPieces : BiasPiecesOfGpu;
+        long perPiece = Math.Max(1, repeats / Math.Max(1, enough / Math.Max(1, groups)));
         int pieces = checked((int)((repeats + perPiece - 1) / perPiece));
         var sums = into.Step.New(
             [pieces, checked((int)groups), x.Scores[^2], x.Scores[^1]], x.Q.DType, "gradient");
@@ -213,8 +214,9 @@ public static partial class Op
         return SumTo(Reshape(Sum(sums, [0]), kept), shape);
     }
 
-    // Enough pieces of work to share out when few heads share one bias over a large batch.
+    // Enough pieces of work to share out when few heads share one bias over a large batch: a GPU wants more of them.
     private const long BiasPieces = 32;
+    private const long BiasPiecesOfGpu = 1024;
 }
 
 /// <summary>Kernels of <see cref="Op.Attention"/>.</summary>

@@ -80,23 +80,23 @@ internal static class AttentionTile<TTile>
     /// <summary>The dot products of the rows of two panels; all threads have read the shared memory when it returns.</summary>
     public static TileRows Dots(Panel left, Panel right, ArrayView<float> slices)
     {
-        var lefts = slices.SubView(0, TTile.Side * SlicePitch);
-        var rights = slices.SubView(TTile.Side * SlicePitch, TTile.Side * SlicePitch);
+        // One view for both: ILGPU reads vectors only where it sees that they are aligned, and does not in the middle of a view.
+        var vectors = slices.Cast<Float4>();
+        int next = Lanes * (SlicePitch / 4), atL = Row * (SlicePitch / 4), atR = (4 * next) + (Column * (SlicePitch / 4));
         var sum = default(TileRows);
         for (int from = 0; from < left.Columns; from += Slice)
         {
-            Load(left, from, Slice, lefts, SlicePitch);
-            Load(right, from, Slice, rights, SlicePitch);
+            Load(left, from, Slice, slices, 0, SlicePitch);
+            Load(right, from, Slice, slices, TTile.Side * SlicePitch, SlicePitch);
             Group.Barrier();
-            ArrayView<Float4> l = lefts.Cast<Float4>(), r = rights.Cast<Float4>();
-            int atL = Row * (SlicePitch / 4), atR = Column * (SlicePitch / 4), next = Lanes * (SlicePitch / 4);
             for (int p = 0; p < Slice / 4; p++)
             {
-                Float4 x = r[atR + p], y = r[atR + next + p], z = r[atR + (2 * next) + p], w = r[atR + (3 * next) + p];
-                sum.A = Dots(l[atL + p], x, y, z, w, sum.A);
-                sum.B = Dots(l[atL + next + p], x, y, z, w, sum.B);
-                sum.C = Dots(l[atL + (2 * next) + p], x, y, z, w, sum.C);
-                sum.D = Dots(l[atL + (3 * next) + p], x, y, z, w, sum.D);
+                Float4 x = vectors[atR + p], y = vectors[atR + next + p];
+                Float4 z = vectors[atR + (2 * next) + p], w = vectors[atR + (3 * next) + p];
+                sum.A = Dots(vectors[atL + p], x, y, z, w, sum.A);
+                sum.B = Dots(vectors[atL + next + p], x, y, z, w, sum.B);
+                sum.C = Dots(vectors[atL + (2 * next) + p], x, y, z, w, sum.C);
+                sum.D = Dots(vectors[atL + (3 * next) + p], x, y, z, w, sum.D);
             }
 
             Group.Barrier();
@@ -127,7 +127,7 @@ internal static class AttentionTile<TTile>
     }
 
     /// <summary>Copies columns of a panel as wide as a tile into shared memory.</summary>
-    public static void Load(Panel panel, int firstColumn, ArrayView<float> target) => Load(panel, firstColumn, TTile.Side, target, Pitch);
+    public static void Load(Panel panel, int firstColumn, ArrayView<float> target) => Load(panel, firstColumn, TTile.Side, target, 0, Pitch);
 
     /// <summary>Writes the tile of scores into shared memory.</summary>
     public static void Store(TileRows tile, ArrayView<float> target)
@@ -206,14 +206,14 @@ internal static class AttentionTile<TTile>
         D = Float4.MultiplyAdd(d, row, sum.D),
     };
 
-    private static void Load(Panel panel, int firstColumn, int columns, ArrayView<float> target, int pitch)
+    private static void Load(Panel panel, int firstColumn, int columns, ArrayView<float> target, int first, int pitch)
     {
         for (int i = Group.IdxX; i < TTile.Side * columns; i += TTile.Threads)
         {
             int row = i / columns, column = i - (row * columns);
             bool inside = panel.First + row < panel.Rows && firstColumn + column < panel.Columns;
             int at = panel.At + ((panel.First + row) * panel.Matrix.Row) + ((firstColumn + column) * panel.Matrix.Column);
-            target[(row * pitch) + column] = inside ? panel.Matrix.X[at] : 0;
+            target[first + (row * pitch) + column] = inside ? panel.Matrix.X[at] : 0;
         }
     }
 
