@@ -35,7 +35,16 @@ public sealed class GpuDevice : Device
     public long HostReads { get; private set; }
 
     /// <summary>How products are computed from now on.</summary>
-    public MatmulPrecision MatmulPrecision { get; set; }
+    /// <exception cref="NotSupportedException">Anything but <see cref="MatmulPrecision.Highest"/>: no kernel uses the tensor cores yet.</exception>
+    public MatmulPrecision MatmulPrecision
+    {
+        get => MatmulPrecision.Highest;
+        set
+        {
+            if (value != MatmulPrecision.Highest)
+                throw new NotSupportedException($"products of precision '{value}' need kernels that are not written yet: use Highest");
+        }
+    }
 
     /// <summary>What every kernel is launched with.</summary>
     internal Launcher Launcher { get; }
