@@ -51,6 +51,7 @@ internal static class Application
             TrainCommand.Create(host),
             EvalCommand.Create(host),
             VerifyCommand.Create(host),
+            SelfTestCommand.Create(host),
             ToyCommand.Create(host),
             InspectCommand.Create(host),
             ConvertCommand.Create(host),

@@ -1,5 +1,4 @@
 using DtoKd.Engine.Cpu;
-using DtoKd.Engine.Tests.Ops;
 using static DtoKd.Engine.OpInput;
 
 namespace DtoKd.Engine.Tests.Memory;

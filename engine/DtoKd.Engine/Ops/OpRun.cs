@@ -1,6 +1,6 @@
 using DtoKd.Engine.Cpu;
 
-namespace DtoKd.Engine.Tests.Ops;
+namespace DtoKd.Engine;
 
 /// <summary>One run of an operation's sample: the result, the gradients, and what was left in the pool.</summary>
 internal sealed record OpRun(Shape Shape, double[] Result, double[]?[] Gradients, long LeftBytes)

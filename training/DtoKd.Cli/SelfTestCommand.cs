@@ -1,0 +1,177 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using DtoKd.Cli.Display;
+using DtoKd.Cli.Options;
+using DtoKd.Engine;
+using DtoKd.Training.Verification;
+
+namespace DtoKd.Cli;
+
+/// <summary><c>dtokd selftest</c>: what a user runs first on a new machine.</summary>
+internal static class SelfTestCommand
+{
+    // Each leaves a device that no longer answers: past this, something is wrong with all of it.
+    private const int MostBreakdowns = 10;
+
+    private enum Verdict
+    {
+        Passed,
+        Failed,
+
+        /// <summary>The operation says that the device has no kernel for it.</summary>
+        Missing,
+    }
+
+    public static Command Create(Host host)
+    {
+        var only = Parsing.Text("--only", "NAME", "operations and networks with this in their name");
+        var json = DisplayOptions.Json();
+        var device = new DeviceOptions();
+        var command = new Command(
+            "selftest",
+            "Compares every operation on a device with a reference in double precision, and short trainings with the processor's.")
+        {
+            only,
+        };
+        device.AddTo(command);
+        command.Options.Add(json);
+        command.SetAction(parsed =>
+        {
+            string part = parsed.GetValue(only) ?? "";
+            var checks = OpChecks.All().Concat(ModelChecks.All())
+                .Where(check => check.Subject.Contains(part, StringComparison.OrdinalIgnoreCase))
+                .ToList();
+            if (checks.Count == 0)
+                throw new UsageException($"--only: no operation and no network has '{part}' in its name");
+            using var run = new Checked(host, () => device.Open(parsed, host));
+            if (!parsed.GetValue(json))
+                host.Output.WriteLine($"{run.Device.Name}: {checks.Count} checks");
+            foreach (var subject in checks.GroupBy(check => check.Subject))
+            {
+                var results = subject.Select(check => run.Run(check, parsed.GetValue(json))).ToList();
+                if (!parsed.GetValue(json))
+                    host.Output.WriteLine(Row(subject.Key, results));
+            }
+
+            if (!parsed.GetValue(json))
+                host.Output.WriteLine(run.Summary);
+            return run.Failed == 0 ? ExitCode.Done : ExitCode.Failed;
+        });
+        HelpSections.Add(
+            command,
+            ("Exit codes", [("0", "all that the device has kernels for is right"), ("1", "otherwise"), ("2", "the device cannot be used")]));
+        return command;
+    }
+
+    private static string Row(string subject, List<Result> results)
+    {
+        var ran = results.Where(result => result.Outcome is not null).Select(result => result.Outcome!.Value).ToList();
+        string error = "", allowed = "";
+        if (ran.Count > 0)
+        {
+            var worst = ran.Aggregate(DeviceCheckOutcome.Worse);
+            (error, allowed) = (Number(worst.Error), Number(worst.Allowed));
+        }
+
+        double seconds = results.Sum(result => result.Seconds);
+        var verdict = results.Max(result => result.Verdict == Verdict.Failed ? 2 : result.Verdict == Verdict.Missing ? 1 : 0);
+        string text = verdict switch { 0 => "ok", 1 => "no kernel", _ => "FAILED" };
+        string row = string.Create(
+            CultureInfo.InvariantCulture, $"{subject,-32} {results.Count,4}  {error,8} of {allowed,-8} {seconds,7:F2} s  {text}");
+        return string.Join(Environment.NewLine, [row, .. results.Where(result => result.Verdict == Verdict.Failed)
+            .Select(result => $"  {result.Name}: {result.Text}")]);
+    }
+
+    private static string Number(double value) => value.ToString("0.0e+00", CultureInfo.InvariantCulture);
+
+    private sealed record Result(string Name, Verdict Verdict, DeviceCheckOutcome? Outcome, string Text, double Seconds);
+
+    /// <summary>The run: a device that broke is opened anew, as an error on a card ends everything that was open on it.</summary>
+    private sealed class Checked(Host host, Func<Device> open) : IDisposable
+    {
+        private readonly HashSet<string> _missing = [];
+        private readonly Stopwatch _clock = Stopwatch.StartNew();
+        private int _passed;
+        private int _breakdowns;
+
+        public Device Device { get; private set; } = open();
+
+        public int Failed { get; private set; }
+
+        public string Summary
+        {
+            get
+            {
+                string missing = _missing.Count == 0 ? "" : $"; no kernels on {Device.Name} for {string.Join(", ", _missing)}";
+                return FormattableString.Invariant(
+                    $"{_passed} passed, {Failed} failed in {_clock.Elapsed.TotalSeconds:F1} s{missing}");
+            }
+        }
+
+        public Result Run(DeviceCheck check, bool json)
+        {
+            host.Stop.Token.ThrowIfCancellationRequested();
+            long start = Stopwatch.GetTimestamp();
+            var result = Outcome(check) with { Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds };
+            if (result.Verdict == Verdict.Passed)
+                _passed++;
+            else if (result.Verdict == Verdict.Failed)
+                Failed++;
+            else
+                _missing.Add(check.Subject);
+            if (json)
+            {
+                host.Output.WriteLine(JsonSerializer.Serialize(new
+                {
+                    subject = check.Subject,
+                    check = check.Name,
+                    verdict = result.Verdict.ToString().ToLowerInvariant(),
+                    error = result.Outcome is { } outcome && double.IsFinite(outcome.Error) ? outcome.Error : (double?)null,
+                    allowed = result.Outcome?.Allowed,
+                    text = result.Text,
+                    seconds = Math.Round(result.Seconds, 4),
+                }));
+            }
+
+            return result;
+        }
+
+        public void Dispose() => Close();
+
+        private Result Outcome(DeviceCheck check)
+        {
+            try
+            {
+                var outcome = check.Run(Device);
+                return new(check.Name, outcome.Passes ? Verdict.Passed : Verdict.Failed, outcome, outcome.Where, 0);
+            }
+            catch (NotSupportedException failure) when (failure.Message.Contains("no kernel", StringComparison.Ordinal))
+            {
+                return new(check.Name, Verdict.Missing, null, failure.Message, 0);
+            }
+            catch (Exception failure) when (failure is not OperationCanceledException)
+            {
+                if (++_breakdowns > MostBreakdowns)
+                    throw new IOException($"{Device.Name} broke down {_breakdowns} times, last in {check.Subject}, {check.Name}: {failure.Message}", failure);
+                Close();
+                Device = open();
+                return new(check.Name, Verdict.Failed, null, $"{failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")}", 0);
+            }
+        }
+
+        private void Close()
+        {
+            try
+            {
+                Device.Dispose();
+            }
+            catch (Exception failure)
+            {
+                // A card that broke down refuses to be closed too; its own error has been told.
+                Debug.WriteLine(failure);
+            }
+        }
+    }
+}
