@@ -59,7 +59,13 @@ public class OpTests
         .SelectMany(op => op.Samples.Select(sample => (op, sample)))
         .ToDictionary(pair => $"{pair.op.Methods[0]}: {pair.sample.Label}");
 
+    private static readonly Dictionary<string, (OpDeclaration Op, OpError Error)> _errors = OpDeclaration.All
+        .SelectMany(op => op.Errors.Select(error => (op, error)))
+        .ToDictionary(pair => $"{pair.op.Methods[0]}: {pair.error.Label}");
+
     public static TheoryData<string> Samples => [.. _samples.Keys];
+
+    public static TheoryData<string> Errors => [.. _errors.Keys];
 
     public static TheoryData<string> Unsupported => [.. _withoutKernels];
 
@@ -84,5 +90,30 @@ public class OpTests
         bool gradients = op.IsDifferentiable;
         Assert.Contains(op.Samples, sample =>
             !Emulator.Runs(() => OpRun.On(Emulator.Device, sample, DType.F32, gradients && sample.Inputs.Any(input => input.DType == DType.F32))));
+    }
+
+    [Theory]
+    [MemberData(nameof(Errors))]
+    public void Wrong_input_is_refused_as_on_the_CPU_when_the_host_waits_at_the_latest(string key)
+    {
+        var (op, error) = _errors[key];
+        using var step = Step.Evaluation(Emulator.Device);
+        var inputs = OpRun.Inputs(step, new OpSample(error.Label, error.Inputs, error.Run), DType.F32);
+        string message = "nothing";
+        bool runs = Emulator.Runs(() =>
+        {
+            try
+            {
+                error.Run(inputs);
+                Emulator.Device.Synchronize();
+            }
+            catch (ArgumentException exception)
+            {
+                message = exception.Message;
+            }
+        });
+        if (!runs && _withoutKernels.Contains(op.Methods[0]))
+            return;
+        Assert.Contains(error.Message, message, StringComparison.Ordinal);
     }
 }

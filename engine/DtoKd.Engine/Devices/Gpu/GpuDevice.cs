@@ -20,6 +20,7 @@ public sealed class GpuDevice : Device
         _accelerator = accelerator;
         GroupSize = groupSize;
         Launcher = new Launcher(accelerator);
+        Faults = new IndexFaults(accelerator);
     }
 
     /// <inheritdoc/>
@@ -48,6 +49,9 @@ public sealed class GpuDevice : Device
 
     /// <summary>What every kernel is launched with.</summary>
     internal Launcher Launcher { get; }
+
+    /// <summary>Where kernels report indices out of range.</summary>
+    internal IndexFaults Faults { get; }
 
     /// <summary>Threads in a group of a kernel that works with any number.</summary>
     internal int GroupSize { get; }
@@ -89,13 +93,15 @@ public sealed class GpuDevice : Device
     }
 
     /// <inheritdoc/>
-    public override void Synchronize() => _accelerator.DefaultStream.Synchronize();
+    /// <exception cref="ArgumentException">An operation since the last time the host waited met an index out of range.</exception>
+    public override void Synchronize() => Faults.Synchronize();
 
     /// <inheritdoc/>
     public override void Dispose()
     {
         _accelerator.Synchronize();
         base.Dispose();
+        Faults.Dispose();
         _accelerator.Dispose();
         _context.Dispose();
     }
@@ -145,7 +151,7 @@ public sealed class GpuDevice : Device
     {
         View<byte>(target, offset, source.Length).CopyFromCPU(_accelerator.DefaultStream, source);
         // The caller may change the source as soon as this returns.
-        Synchronize();
+        _accelerator.DefaultStream.Synchronize();
     }
 
     internal override void Clear(Storage target, long offset, long bytes) =>

@@ -35,16 +35,23 @@ public static unsafe partial class Op
         return y;
     }
 
-    /// <summary>Throws unless every entry of a contiguous I64 tensor is in 0 .. <paramref name="size"/> - 1.</summary>
+    /// <summary>
+    /// Throws unless every entry of a contiguous I64 tensor is in 0 .. <paramref name="size"/> - 1. On a device, its kernels check.
+    /// </summary>
     private static void RequireInRange(string op, Tensor index, int size)
     {
+        if (!index.Device.IsHost)
+            return;
         var values = index.Span<long>();
         for (int i = 0; i < values.Length; i++)
         {
             if ((ulong)values[i] >= (ulong)size)
-                throw new ArgumentException($"{op}: index {values[i]} at position {i} is not in 0 .. {size - 1}");
+                throw OutOfRange(op, size, values[i], i);
         }
     }
+
+    internal static ArgumentException OutOfRange(string op, int size, long index, long position) =>
+        new($"{op}: index {index} at position {position} is not in 0 .. {size - 1}");
 
     /// <summary>A slice's gradient is the sum over the places it was copied to.</summary>
     private sealed class IndexSelectNode : Node
