@@ -42,7 +42,7 @@ public static partial class Op
         return y;
     }
 
-    internal static readonly KernelTable<IConv2dKernels> Conv2dKernels = new(new Conv2dReference(), new Conv2dCpu());
+    internal static readonly KernelTable<IConv2dKernels> Conv2dKernels = new(new Conv2dReference(), new Conv2dCpu(), new Gpu.Conv2dGpu());
 
     /// <summary>The gradient of a bias per channel: the sum over images and pixels of dy [N, O, OH, OW].</summary>
     private static Tensor SumToChannels(Tensor dy) =>
