@@ -75,4 +75,43 @@ internal static class Ptx
     /// <summary>Four neighbours at a multiple of 16 bytes in global memory that no kernel writes while this one runs.</summary>
     [Ptx("ld.global.nc.v4.f32"), IntrinsicImplementation]
     public static Float4 LoadReadOnly4(ref float source) => Unsafe.As<float, Float4>(ref source);
+
+    /// <summary>The number itself, computed here: it is not computed anew wherever it is used, as in the middle of a loop.</summary>
+    [Ptx("mov.b32"), IntrinsicImplementation]
+    public static int Keep(int value) => value;
+
+    /// <summary>Four neighbours at a multiple of 16 bytes in shared memory.</summary>
+    [Ptx("ld.shared.v4.f32"), IntrinsicImplementation]
+    public static Float4 LoadShared4([Shared] ref float source, [Offset] int bytes) =>
+        Unsafe.As<float, Float4>(ref Unsafe.AddByteOffset(ref source, bytes));
+
+    /// <summary>
+    /// Begins to copy a number from global into shared memory, past the registers; 0 where <paramref name="read"/> is 0.
+    /// </summary>
+    [Ptx("cp.async.ca.shared.global"), IntrinsicImplementation]
+    public static void CopyAsync([Shared] ref float target, [Offset] int bytes, ref float source, [Constant] int size, int read)
+    {
+        if (size != sizeof(float))
+            throw new ArgumentOutOfRangeException(nameof(size));
+        Unsafe.AddByteOffset(ref target, bytes) = read == 0 ? 0 : source;
+    }
+
+    /// <summary>As <see cref="CopyAsync"/>, four neighbours at multiples of 16 bytes.</summary>
+    [Ptx("cp.async.cg.shared.global"), IntrinsicImplementation]
+    public static void CopyAsync4([Shared] ref float target, ref float source, [Constant] int size, int read)
+    {
+        if (size != 4 * sizeof(float))
+            throw new ArgumentOutOfRangeException(nameof(size));
+        Unsafe.As<float, Float4>(ref target) = read == 0 ? default : Unsafe.As<float, Float4>(ref source);
+    }
+
+    /// <summary>Closes a batch of the thread's asynchronous copies.</summary>
+    [Ptx("cp.async.commit_group"), IntrinsicImplementation]
+    public static void CommitCopies()
+    {
+    }
+
+    /// <summary>Waits until all but the last few batches of the thread's copies are done.</summary>
+    [Ptx("cp.async.wait_group"), IntrinsicImplementation]
+    public static void AwaitCopies([Constant] int but) => _ = but;
 }

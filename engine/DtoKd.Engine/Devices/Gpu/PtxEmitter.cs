@@ -3,6 +3,7 @@ using ILGPU;
 using ILGPU.Backends.PTX;
 using ILGPU.IR;
 using ILGPU.IR.Intrinsics;
+using ILGPU.IR.Types;
 using ILGPU.IR.Values;
 using static ILGPU.Backends.RegisterAllocator<ILGPU.Backends.PTX.PTXRegisterKind>;
 
@@ -25,6 +26,14 @@ internal sealed class PtxAttribute(string instruction) : Attribute
 /// <summary>Marks an address of shared memory; others are of global memory.</summary>
 [AttributeUsage(AttributeTargets.Parameter)]
 internal sealed class SharedAttribute : Attribute;
+
+/// <summary>Marks a number that is part of the instruction: the argument must be a constant.</summary>
+[AttributeUsage(AttributeTargets.Parameter)]
+internal sealed class ConstantAttribute : Attribute;
+
+/// <summary>Marks a number of bytes, a constant, that the instruction adds to the address before it.</summary>
+[AttributeUsage(AttributeTargets.Parameter)]
+internal sealed class OffsetAttribute : Attribute;
 
 /// <summary>Writes the instructions of <see cref="Ptx"/> into ILGPU's code.</summary>
 internal static class PtxEmitter
@@ -49,8 +58,8 @@ internal static class PtxEmitter
         var operands = new PrimitiveRegister[parameters.Length][];
         for (int i = 0; i < operands.Length; i++)
         {
-            operands[i] = parameters[i].ParameterType.IsByRef
-                ? [Address(code, value[i], parameters[i].GetCustomAttribute<SharedAttribute>() is not null)]
+            operands[i] = IsConstant(parameters[i]) ? []
+                : parameters[i].ParameterType.IsByRef ? [Address(code, value[i], Has<SharedAttribute>(parameters[i]))]
                 : [.. Primitives(code.Load(value[i])).Select(code.EnsureHardwareRegister)];
         }
 
@@ -62,15 +71,34 @@ internal static class PtxEmitter
         for (int i = 0; i < operands.Length; i++)
         {
             if (parameters[i].ParameterType.IsByRef)
-                command.AppendArgumentValue((HardwareRegister)operands[i][0]);
-            else
+            {
+                int offset = i + 1 < operands.Length && Has<OffsetAttribute>(parameters[i + 1]) ? Constant(method, value[i + 1]) : 0;
+                command.AppendArgumentValue((HardwareRegister)operands[i][0], offset);
+            }
+            else if (Has<ConstantAttribute>(parameters[i]))
+            {
+                command.AppendConstant((long)Constant(method, value[i]));
+            }
+            else if (!IsConstant(parameters[i]))
+            {
                 Append(ref command, operands[i], IsVector(parameters[i].ParameterType));
+            }
         }
 
         if (ptx.Last is not null)
             command.AppendRawValue(ptx.Last);
         command.Dispose();
     }
+
+    private static bool Has<TAttribute>(ParameterInfo parameter)
+        where TAttribute : Attribute => parameter.GetCustomAttribute<TAttribute>() is not null;
+
+    private static bool IsConstant(ParameterInfo parameter) => Has<ConstantAttribute>(parameter) || Has<OffsetAttribute>(parameter);
+
+
+    private static int Constant(MethodInfo method, Value value) => value.Resolve() is PrimitiveValue constant
+        ? constant.Int32Value
+        : throw new NotSupportedException($"{method.Name}: an argument that has to be a constant is computed");
 
     private static bool IsVector(Type type) => type is { IsPrimitive: false, IsEnum: false };
 
@@ -85,9 +113,15 @@ internal static class PtxEmitter
     private static IEnumerable<PrimitiveRegister> Primitives(Register register) =>
         register is PrimitiveRegister primitive ? [primitive] : ((CompoundRegister)register).Children.SelectMany(Primitives);
 
-    // Addresses reach an intrinsic as generic ones.
+    // Addresses reach an intrinsic as generic ones; where it is seen what they were made of, that is taken.
     private static HardwareRegister Address(PTXCodeGenerator code, Value value, bool isShared)
     {
+        var space = isShared ? MemoryAddressSpace.Shared : MemoryAddressSpace.Global;
+        value = value.Resolve();
+        if (value.Type is AddressSpaceType own && own.AddressSpace == space)
+            return code.EnsureHardwareRegister(code.LoadPrimitive(value));
+        if (value is AddressSpaceCast cast && cast.SourceType is AddressSpaceType before && before.AddressSpace == space)
+            return code.EnsureHardwareRegister(code.LoadPrimitive(cast.Value));
         var generic = code.EnsureHardwareRegister(code.LoadPrimitive(value));
         var address = code.AllocateRegister(generic.Description);
         using var command = code.BeginCommand(isShared ? "cvta.to.shared.u64" : "cvta.to.global.u64");

@@ -8,121 +8,157 @@ internal sealed class MatMulGpu : IMatMulKernels
     {
         if (y.Count == 0)
             return;
-        var device = (GpuDevice)y.Device;
         var plan = new MatMulPlan(a, b, y);
-        var args = new TiledProduct.Args
+        Run(a, b, bias, y, accumulate, plan, ProductPlan.For(plan));
+    }
+
+    /// <summary>A product with a given choice of kernel and cut.</summary>
+    internal static void Run(Tensor a, Tensor b, Tensor? bias, Tensor y, bool accumulate, MatMulPlan plan, ProductPlan choice)
+    {
+        var device = (GpuDevice)y.Device;
+        var args = new ProductArgs
         {
-            A = GpuDevice.View<float>(a),
-            B = GpuDevice.View<float>(b),
+            A = Operand(a, plan.Rows, plan.RowStrideA, plan.ColumnStrideA, plan.Inner, plan, plan.A),
+            B = Operand(b, plan.Columns, plan.ColumnStrideB, plan.RowStrideB, plan.Inner, plan, plan.B),
             Y = GpuDevice.View<float>(y),
             // A view must be valid even where it is not read.
             Bias = GpuDevice.View<float>(bias ?? y),
             HasBias = bias is null ? 0 : 1,
             Accumulate = accumulate ? 1 : 0,
+            IsVectorY = plan.Columns % 4 == 0 && y.Offset % 4 == 0 ? 1 : 0,
             M = plan.Rows,
             N = plan.Columns,
             K = plan.Inner,
-            RowA = checked((int)plan.RowStrideA),
-            ColumnA = checked((int)plan.ColumnStrideA),
-            RowB = checked((int)plan.RowStrideB),
-            ColumnB = checked((int)plan.ColumnStrideB),
+            Pieces = choice.Pieces,
+            PerPiece = choice.PerPiece,
             Batch = new Walk(new StridedLoop(plan.Batch, plan.A, plan.B)),
         };
-        long tiles = (long)((args.M + TiledProduct.Tile - 1) / TiledProduct.Tile) * ((args.N + TiledProduct.Tile - 1) / TiledProduct.Tile);
-        device.Launcher.Launch<TiledProduct, TiledProduct.Args>(tiles * plan.Batch.Count, TiledProduct.Threads, args);
+        // A product of no terms reads nothing.
+        if (plan.Inner == 0)
+            args.A = args.B = new ProductOperand { X = args.Y, Lines = 1 };
+        if (choice.Pieces == 1)
+        {
+            Launch(device, choice, args);
+            return;
+        }
+
+        long count = y.Count;
+        var sums = new Storage(device.Pool, count * choice.Pieces * sizeof(float), "matmul");
+        var whole = new ProductPieces.Args
+        {
+            Parts = device.View<float>(sums, 0, count * choice.Pieces),
+            Y = args.Y,
+            Bias = args.Bias,
+            HasBias = args.HasBias,
+            Accumulate = args.Accumulate,
+            Columns = plan.Columns,
+            Pieces = choice.Pieces,
+            Count = (int)count,
+        };
+        (args.Y, args.HasBias, args.Accumulate, args.IsVectorY) = (whole.Parts, 0, 0, plan.Columns % 4 == 0 ? 1 : 0);
+        Launch(device, choice, args);
+        GridStride.Launch<ProductPieces, ProductPieces.Args>(device, count, whole);
+        sums.Release();
+    }
+
+    private static void Launch(GpuDevice device, ProductPlan choice, in ProductArgs args)
+    {
+        if (choice.IsLarge)
+            Launch<LargeTile>(device, args);
+        else
+            Launch<SmallTile>(device, args);
+    }
+
+    private static void Launch<TTile>(GpuDevice device, in ProductArgs args)
+        where TTile : struct, IProductTile
+    {
+        long tiles = ProductPlan.Tiles(args.M, args.N, RegisterProduct<TTile>.Rows, RegisterProduct<TTile>.Columns);
+        device.Launcher.Launch<RegisterProduct<TTile>, ProductArgs>(
+            tiles * args.Batch.Count * args.Pieces, RegisterProduct<TTile>.MaxGroupSize, args);
+    }
+
+    private static ProductOperand Operand(Tensor x, int lines, long line, long term, int terms, MatMulPlan plan, Strides strides)
+    {
+        var view = GpuDevice.View<float>(x, out int first);
+        bool isVector = line == 1 && lines % 4 == 0 && x.Offset % 4 == 0 && (term % 4 == 0 || terms == 1);
+        for (int axis = 0; axis < plan.Batch.Rank; axis++)
+            isVector &= strides[axis] % 4 == 0 || plan.Batch[axis] == 1;
+        return new ProductOperand
+        {
+            X = view,
+            Start = first,
+            Lines = lines,
+            Line = checked((int)line),
+            Term = checked((int)term),
+            IsVector = isVector ? 1 : 0,
+        };
     }
 }
 
 /// <summary>
-/// A product of any strides: 64 threads for a tile of 32 x 32, 4 x 4 of it each, over slices of 16 of the inner axis that lie in
-/// shared memory. Each sum runs in the order of the inner axis.
+/// How a product is cut, by its shape alone: the same numbers on every card. Small results with long sums have them cut
+/// into pieces that are computed at the same time and added up in order.
 /// </summary>
-internal readonly struct TiledProduct : IKernel<TiledProduct.Args>
+/// <param name="IsLarge">Whether in tiles of 128 x 128, else of 64 x 64.</param>
+/// <param name="Pieces">Pieces of the sums.</param>
+/// <param name="PerPiece">Terms in a piece, but for the last.</param>
+internal readonly record struct ProductPlan(bool IsLarge, int Pieces, int PerPiece)
 {
-    public const int Tile = 32;
-    public const int Threads = 64;
+    // Two groups for each of the 132 processors of the largest card so far, and a piece long enough to pay for its sum.
+    private const int EnoughGroups = 256;
+    private const int LeastTerms = 256;
 
-    private const int Slice = 16;
+    // Whole slices of every kernel.
+    private const int PieceUnit = 64;
 
-    // Neighbouring rows of a slice start in different banks.
-    private const int Pitch = Tile + 1;
-
-    public static int MaxGroupSize => Threads;
-
-    public static void Run(Args args)
+    public static ProductPlan For(MatMulPlan plan)
     {
-        var left = SharedMemory.Allocate<float>(Slice * Pitch);
-        var right = SharedMemory.Allocate<float>(Slice * Pitch);
-        int tilesN = (args.N + Tile - 1) / Tile, tilesM = (args.M + Tile - 1) / Tile;
-        int block = Grid.IdxX, tile = block / tilesN;
-        int batch = tile / tilesM;
-        int firstColumn = (block - (tile * tilesN)) * Tile, firstRow = (tile - (batch * tilesM)) * Tile;
-        var at = args.Batch.At(batch);
-        int thread = Group.IdxX, row = thread / 8 * 4, column = thread % 8 * 4;
-        Float4 y0 = default, y1 = default, y2 = default, y3 = default;
-        for (int k = 0; k < args.K; k += Slice)
+        long large = Tiles(plan.Rows, plan.Columns, 128, 128) * plan.Batch.Count;
+        if (plan.Rows > 64 && plan.Columns > 64)
         {
-            for (int i = thread; i < Slice * Tile; i += Threads)
-            {
-                // Neighbouring threads read neighbouring elements, whichever axis they lie along.
-                int p = args.ColumnA == 1 ? i % Slice : i / Tile, m = args.ColumnA == 1 ? i / Slice : i % Tile;
-                bool inside = firstRow + m < args.M && k + p < args.K;
-                left[(p * Pitch) + m] = inside ? args.A[at.A + ((firstRow + m) * args.RowA) + ((k + p) * args.ColumnA)] : 0;
-                int q = args.RowB == 1 ? i % Slice : i / Tile, n = args.RowB == 1 ? i / Slice : i % Tile;
-                inside = firstColumn + n < args.N && k + q < args.K;
-                right[(q * Pitch) + n] = inside ? args.B[at.B + ((k + q) * args.RowB) + ((firstColumn + n) * args.ColumnB)] : 0;
-            }
-
-            Group.Barrier();
-            for (int p = 0; p < Slice; p++)
-            {
-                int l = (p * Pitch) + row, r = (p * Pitch) + column;
-                var b = new Float4 { X = right[r], Y = right[r + 1], Z = right[r + 2], W = right[r + 3] };
-                y0 = Float4.MultiplyAdd(left[l], b, y0);
-                y1 = Float4.MultiplyAdd(left[l + 1], b, y1);
-                y2 = Float4.MultiplyAdd(left[l + 2], b, y2);
-                y3 = Float4.MultiplyAdd(left[l + 3], b, y3);
-            }
-
-            Group.Barrier();
+            var cut = Cut(isLarge: true, large, plan.Inner);
+            if (cut.Pieces * large >= EnoughGroups / 2)
+                return cut;
         }
 
-        row += firstRow;
-        column += firstColumn;
-        long first = ((((long)batch * args.M) + row) * args.N) + column;
-        StoreRow(args, first, row, column, y0);
-        StoreRow(args, first + args.N, row + 1, column, y1);
-        StoreRow(args, first + (2L * args.N), row + 2, column, y2);
-        StoreRow(args, first + (3L * args.N), row + 3, column, y3);
+        return Cut(isLarge: false, Tiles(plan.Rows, plan.Columns, 64, 64) * plan.Batch.Count, plan.Inner);
     }
 
-    private static void StoreRow(Args args, long at, int row, int column, Float4 sum)
+    public static long Tiles(int rows, int columns, int tileRows, int tileColumns) =>
+        (long)((rows + tileRows - 1) / tileRows) * ((columns + tileColumns - 1) / tileColumns);
+
+    /// <summary>A cut into about as many pieces as are wanted.</summary>
+    public static ProductPlan InPieces(bool isLarge, int terms, int pieces)
     {
-        if (row >= args.M)
-            return;
-        Store(args, at, column, sum.X);
-        Store(args, at + 1, column + 1, sum.Y);
-        Store(args, at + 2, column + 2, sum.Z);
-        Store(args, at + 3, column + 3, sum.W);
+        int units = (terms + PieceUnit - 1) / PieceUnit, each = Math.Max(1, (units + pieces - 1) / pieces);
+        return new ProductPlan(isLarge, Math.Max(1, (units + each - 1) / each), each * PieceUnit);
     }
 
-    private static void Store(Args args, long at, int column, float sum)
+    private static ProductPlan Cut(bool isLarge, long groups, int terms) =>
+        InPieces(isLarge, terms, (int)Math.Clamp(EnoughGroups / groups, 1, Math.Max(1, terms / LeastTerms)));
+}
+
+/// <summary>Adds up the pieces of sums in order.</summary>
+internal readonly struct ProductPieces : IKernel<ProductPieces.Args>
+{
+    public static void Run(Args args)
     {
-        if (column >= args.N)
-            return;
-        if (args.HasBias != 0)
-            sum += args.Bias[column];
-        if (args.Accumulate != 0)
-            sum += args.Y[at];
-        args.Y[at] = sum;
+        for (int i = GridStride.First; i < args.Count; i += GridStride.Step)
+        {
+            float sum = args.Parts[i];
+            for (int piece = 1; piece < args.Pieces; piece++)
+                sum += args.Parts[(piece * args.Count) + i];
+            if (args.HasBias != 0)
+                sum += args.Bias[i % args.Columns];
+            if (args.Accumulate != 0)
+                sum += args.Y[i];
+            args.Y[i] = sum;
+        }
     }
 
     internal struct Args
     {
-        public ArrayView<float> A, B, Y, Bias;
-        public int HasBias, Accumulate, M, N, K, RowA, ColumnA, RowB, ColumnB;
-
-        /// <summary>The batch's offsets in a and b.</summary>
-        public Walk Batch;
+        public ArrayView<float> Parts, Y, Bias;
+        public int HasBias, Accumulate, Columns, Pieces, Count;
     }
 }
