@@ -135,19 +135,20 @@ public class DeviceTests
     }
 
     [Fact]
-    public void Launches_are_counted_and_timed_by_kernel()
+    public void Launches_are_counted_and_timed_by_operation_and_kernel()
     {
         using var device = GpuDevice.Emulated();
         using var step = Step.Evaluation(device);
         var x = step.From([1f, 2, 3], [3]);
         Op.Exp(x);
-        device.Launcher.IsTiming = true;
+        device.Profile = new OpProfile();
         Op.Exp(x);
-        Assert.Equal(2, device.Launches);
-        var (name, launches, time) = Assert.Single(device.Launcher.Statistics);
-        Assert.Equal("MapFlat<UnaryValue<ExpFormula>>", name);
-        Assert.Equal(2, launches);
-        Assert.True(time > TimeSpan.Zero);
+        Op.Exp(x);
+        Assert.Equal(3, device.Launches);
+        var entries = device.Profile.Entries.ToDictionary(entry => entry.Op);
+        Assert.Equal(2, entries["exp: MapFlat<UnaryValue<ExpFormula>>"].Calls);
+        Assert.Equal(2, entries["exp"].Calls);
+        Assert.All(entries.Values, entry => Assert.True(entry.Time > TimeSpan.Zero));
     }
 
     [Fact]

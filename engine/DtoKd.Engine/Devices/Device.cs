@@ -9,7 +9,6 @@ public abstract class Device : IDisposable
         IsHost = isHost;
     }
 
-
     /// <summary>A short name, as <c>--device</c> takes it: <c>cpu</c>.</summary>
     public abstract string Name { get; }
 
@@ -23,7 +22,7 @@ public abstract class Device : IDisposable
     public Pool Pool { get; }
 
     /// <summary>Measures where the time of steps goes; null, at first, for not measuring.</summary>
-    public OpProfile? Profile { get; set; }
+    public virtual OpProfile? Profile { get; set; }
 
     /// <summary>Whether tensors lie in the host's memory, where it can read and write them in place.</summary>
     internal bool IsHost { get; }

@@ -4,9 +4,13 @@ namespace DtoKd.Engine;
 
 /// <summary>
 /// Where a device's time goes, by operation. Each moment counts for the operation that was begun last; what comes between two
-/// steps, such as the optimiser, counts for <see cref="Outside"/>.
+/// steps, such as the optimiser, counts for <see cref="Outside"/>. On a GPU every kernel has a time of its own, named by the
+/// operation that launched it; what is left to the operation itself is the host's work.
 /// </summary>
-/// <remarks>For one thread that runs the steps. Costs a time stamp for each operation.</remarks>
+/// <remarks>
+/// For one thread that runs the steps. Costs a time stamp for each operation; on a GPU the host waits for every kernel, so that
+/// the whole takes longer than without a profile.
+/// </remarks>
 public sealed class OpProfile
 {
     /// <summary>The name of the time between steps.</summary>
@@ -24,16 +28,35 @@ public sealed class OpProfile
     /// <summary>Forgets everything so far.</summary>
     public void Clear()
     {
-        Enter(Outside);
+        Switch(Outside);
         _times.Clear();
     }
 
     /// <summary>Ends the current operation's time and begins another's.</summary>
     internal void Enter(string op)
     {
+        var (ticks, calls) = _times.GetValueOrDefault(op);
+        _times[op] = (ticks, calls + 1);
+        Switch(op);
+    }
+
+    /// <summary>Begins the time of a kernel of the current operation.</summary>
+    /// <returns>The operation, for <see cref="Leave"/>.</returns>
+    internal string EnterKernel(string name)
+    {
+        string op = _current;
+        Enter($"{op}: {name}");
+        return op;
+    }
+
+    /// <summary>Goes back to an operation when its kernel has run.</summary>
+    internal void Leave(string op) => Switch(op);
+
+    private void Switch(string op)
+    {
         long now = Stopwatch.GetTimestamp();
         var (ticks, calls) = _times.GetValueOrDefault(_current);
-        _times[_current] = (ticks + now - _since, calls + 1);
+        _times[_current] = (ticks + now - _since, calls);
         (_current, _since) = (op, now);
     }
 }

@@ -26,6 +26,13 @@ public sealed class GpuDevice : Device
     /// <inheritdoc/>
     public override string Name { get; }
 
+    /// <inheritdoc/>
+    public override OpProfile? Profile
+    {
+        get => Launcher.Profile;
+        set => Launcher.Profile = value;
+    }
+
     /// <summary>The driver's name of the device.</summary>
     public string Model => _accelerator.Name;
 

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using ILGPU;
 using ILGPU.Backends;
 using ILGPU.Backends.EntryPoints;
@@ -7,34 +6,20 @@ using ILGPU.Runtime;
 namespace DtoKd.Engine.Gpu;
 
 /// <summary>
-/// What every kernel is launched through: it compiles a kernel at its first launch, counts, and times when asked to.
+/// What every kernel is launched through: it compiles a kernel at its first launch, counts, and tells a profile.
 /// </summary>
 internal sealed class Launcher(Accelerator accelerator)
 {
     private static int _kernels;
 
-    private ILaunched?[] _loaded = new ILaunched?[64];
+    private object?[] _loaded = new object?[64];
     private string? _broken;
-
-    private interface ILaunched
-    {
-        string Name { get; }
-
-        long Count { get; }
-
-        TimeSpan Time { get; }
-    }
 
     /// <summary>Kernels launched so far.</summary>
     public long Launches { get; private set; }
 
-    /// <summary>Whether to wait for each kernel and add up its time: it makes everything slower.</summary>
-    public bool IsTiming { get; set; }
-
-    /// <summary>Launches and, where they were timed, the time by kernel, the longest time first.</summary>
-    public IReadOnlyList<(string Kernel, long Launches, TimeSpan Time)> Statistics =>
-        [.. _loaded.OfType<ILaunched>().Select(kernel => (kernel.Name, kernel.Count, kernel.Time))
-            .OrderByDescending(kernel => kernel.Time).ThenByDescending(kernel => kernel.Count)];
+    /// <summary>Where the time of each kernel goes, for which the host then waits; null for not measuring.</summary>
+    public OpProfile? Profile { get; set; }
 
     /// <summary>Launches a kernel over a number of groups.</summary>
     public void Launch<TKernel, TArgs>(long groups, int groupSize, in TArgs args)
@@ -43,16 +28,21 @@ internal sealed class Launcher(Accelerator accelerator)
     {
         var kernel = Loaded<TKernel, TArgs>();
         Launches++;
-        kernel.Count++;
-        long start = IsTiming ? Started() : 0;
-        kernel.Start(accelerator.DefaultStream, new KernelConfig(checked((int)groups), groupSize), args);
-        if (!IsTiming)
+        var config = new KernelConfig(checked((int)groups), groupSize);
+        if (Profile is not { } profile)
+        {
+            kernel.Start(accelerator.DefaultStream, config, args);
             return;
+        }
+
         accelerator.DefaultStream.Synchronize();
-        kernel.Time += Stopwatch.GetElapsedTime(start);
+        string op = profile.EnterKernel(kernel.Name);
+        kernel.Start(accelerator.DefaultStream, config, args);
+        accelerator.DefaultStream.Synchronize();
+        profile.Leave(op);
     }
 
-    /// <summary>The name of a kernel in statistics and messages: <c>MapFlat&lt;GeluFormula&gt;</c>.</summary>
+    /// <summary>The name of a kernel in profiles and messages: <c>MapFlat&lt;GeluFormula&gt;</c>.</summary>
     public static string NameOf(Type kernel)
     {
         if (!kernel.IsGenericType)
@@ -77,12 +67,6 @@ internal sealed class Launcher(Accelerator accelerator)
     private static int GroupSizeOf<TKernel, TArgs>()
         where TKernel : struct, IKernel<TArgs>
         where TArgs : struct => TKernel.MaxGroupSize;
-
-    private long Started()
-    {
-        accelerator.DefaultStream.Synchronize();
-        return Stopwatch.GetTimestamp();
-    }
 
     private LaunchedKernel<TArgs> Loaded<TKernel, TArgs>()
         where TKernel : struct, IKernel<TArgs>
@@ -122,15 +106,6 @@ internal sealed class Launcher(Accelerator accelerator)
         public static readonly int Value = Interlocked.Increment(ref _kernels) - 1;
     }
 
-    private sealed class LaunchedKernel<TArgs>(string name, Action<AcceleratorStream, KernelConfig, TArgs> start) : ILaunched
-        where TArgs : struct
-    {
-        public string Name => name;
-
-        public Action<AcceleratorStream, KernelConfig, TArgs> Start => start;
-
-        public long Count { get; set; }
-
-        public TimeSpan Time { get; set; }
-    }
+    private sealed record LaunchedKernel<TArgs>(string Name, Action<AcceleratorStream, KernelConfig, TArgs> Start)
+        where TArgs : struct;
 }
