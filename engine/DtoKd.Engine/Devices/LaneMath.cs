@@ -28,6 +28,15 @@ internal static class LaneMath
         return p * V.PowerOfTwo(half) * V.PowerOfTwo(n - half);
     }
 
+    /// <summary>e^x within 1 ulp for x up to 0; 0 below -87, where results leave the normal range; NaN for NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V ExpOfNegative<V>(V x)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var p = ReducedExpm1(x, out var n) + V.Of(1);
+        return V.Select(V.Less(x, V.Of(-87)), V.Of(0), p * V.PowerOfTwo(n));
+    }
+
     /// <summary>e^x - 1 within 1.5 ulps; -1 below -25, infinity above 88.72; NaN for NaN.</summary>
     public static V Expm1<V>(V x)
         where V : unmanaged, IFloatLane<V>

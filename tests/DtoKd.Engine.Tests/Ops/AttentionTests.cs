@@ -36,6 +36,27 @@ public class AttentionTests
             }));
     }
 
+    [Theory]
+    [InlineData(0, 0)]
+    [InlineData(2, 1)]
+    public void Window_attention_equals_rolling_cutting_and_attending(int down, int right)
+    {
+        OpInput[] inputs = [Float(2, 6, 9, 3 * 2 * 5), Float(25, 2)];
+        AssertSame(
+            new("in place", inputs, t => Op.WindowAttention(t[0], 2, t[1], 3, down, right)),
+            new("composed", inputs, t => Op.ComposedWindowAttention(t[0], 2, t[1], 3, down, right)));
+    }
+
+    [Fact]
+    public void A_score_that_is_not_a_number_shows_in_the_result_beside_masked_ones()
+    {
+        using var device = new CpuDevice(1);
+        using var step = Step.Evaluation(device);
+        var k = step.From([float.NaN, 1f, 2f], [3, 1]);
+        var y = Op.Attention(step.From([1f], [1, 1]), k, step.From([1f, 2f, 3f], [3, 1]), mask: step.From([true, false, false], [1, 3]));
+        Assert.True(double.IsNaN(y.Item()));
+    }
+
     [Fact]
     public void Joining_the_heads_of_the_result_copies_nothing()
     {

@@ -44,19 +44,25 @@ internal sealed unsafe class AttentionCpu : IAttentionKernels
 
     private static long GrainOf(double flops) => Math.Max(1, (long)(FlopsPerBlock / Math.Max(1, flops)));
 
-    /// <summary>The heads of the inputs.</summary>
-    private sealed class Heads(AttentionInputs x)
+    /// <summary>The heads of the inputs, with their results or the gradients of those.</summary>
+    private sealed class Heads(AttentionInputs x, Tensor results)
     {
         private readonly MatrixStack<float> _q = new(x.Q);
         private readonly MatrixStack<float> _k = new(x.K);
         private readonly MatrixStack<float> _v = new(x.V);
+        private readonly MatrixStack<float> _results = new(results);
         private readonly MatrixStack<float> _bias = x.Bias is null ? default : new(x.Bias);
         private readonly MatrixStack<bool> _mask = x.Mask is null ? default : new(x.Mask);
 
-        public HeadRows Queries(long item) => Rows(_q, item);
-
-        public void Load<V>(long item, in AttentionHead head)
-            where V : unmanaged, IFloatLane<V> => head.Load<V>(Rows(_k, item), Rows(_v, item));
+        /// <summary>A head; the last one when there are not so many.</summary>
+        public HeadInputs this[long item]
+        {
+            get
+            {
+                item = Math.Min(item, x.Items - 1);
+                return new HeadInputs(Rows(_q, item), Rows(_k, item), Rows(_v, item), Rows(_results, item));
+            }
+        }
 
         public ScoreTerms Terms(long item)
         {
@@ -81,8 +87,7 @@ internal sealed unsafe class AttentionCpu : IAttentionKernels
 
     private sealed class ForwardJob(HeadSizes sizes, AttentionInputs x, Tensor y, Tensor rows)
     {
-        private readonly Heads _heads = new(x);
-        private readonly MatrixStack<float> _y = new(y);
+        private readonly Heads _heads = new(x, y);
         private readonly float* _rows = rows.Pointer<float>();
         private readonly int _pieces = x.Items < ManyHeads ? sizes.Tiles : 1;
 
@@ -99,12 +104,10 @@ internal sealed unsafe class AttentionCpu : IAttentionKernels
             {
                 long item = block / _pieces;
                 int first = (int)(block % _pieces);
-                _heads.Load<V>(item, head);
+                HeadInputs inputs = _heads[item], next = _heads[(block + 1) / _pieces];
+                head.Load<V>(inputs);
                 for (int tile = first; tile < first + tiles; tile++)
-                {
-                    head.Forward<V>(tile, _heads.Queries(item), _heads.Terms(item), Heads.Rows(_y, item),
-                        _rows + (2 * item * sizes.Queries));
-                }
+                    head.Forward<V>(tile, inputs, _heads.Terms(item), _rows + (2 * item * sizes.Queries), next);
             }
         }
     }
@@ -112,9 +115,8 @@ internal sealed unsafe class AttentionCpu : IAttentionKernels
     private sealed class BackwardJob(
         HeadSizes sizes, AttentionInputs x, Tensor rows, Tensor dy, GradTarget? dq, GradTarget? dk, GradTarget? dv, BiasSums? dBias)
     {
-        private readonly Heads _heads = new(x);
+        private readonly Heads _heads = new(x, dy);
         private readonly MatrixStack<float> _rows = new(rows);
-        private readonly MatrixStack<float> _dy = new(dy);
         private readonly MatrixStack<float> _dq = Stack(dq);
         private readonly MatrixStack<float> _dk = Stack(dk);
         private readonly MatrixStack<float> _dv = Stack(dv);
@@ -133,7 +135,7 @@ internal sealed unsafe class AttentionCpu : IAttentionKernels
             {
                 if (dBias is null)
                 {
-                    Head<V>(block, head, null);
+                    Head<V>(block, block + 1, head, null);
                     continue;
                 }
 
@@ -142,16 +144,17 @@ internal sealed unsafe class AttentionCpu : IAttentionKernels
                 float* sums = _sums + (block * matrix);
                 new Span<float>(sums, checked((int)matrix)).Clear();
                 for (long repeat = piece * dBias.PerPiece; repeat < last; repeat++)
-                    Head<V>((repeat * groups) + group, head, sums);
+                    Head<V>((repeat * groups) + group, ((repeat + 1) * groups) + group, head, sums);
             }
         }
 
-        private void Head<V>(long item, in AttentionHead head, float* sums)
+        private void Head<V>(long item, long next, in AttentionHead head, float* sums)
             where V : unmanaged, IFloatLane<V>
         {
-            _heads.Load<V>(item, head);
-            head.Backward<V>(_heads.Queries(item), _heads.Terms(item), _rows.At(item), Heads.Rows(_dy, item),
-                Target(dq, _dq, item), Target(dk, _dk, item), Target(dv, _dv, item), sums, sizes.Keys);
+            var inputs = _heads[item];
+            head.Load<V>(inputs);
+            head.Backward<V>(inputs, _heads.Terms(item), _rows.At(item),
+                Target(dq, _dq, item), Target(dk, _dk, item), Target(dv, _dv, item), sums, sizes.Keys, _heads[next]);
         }
 
         private static HeadTarget Target(GradTarget? target, in MatrixStack<float> stack, long item) =>

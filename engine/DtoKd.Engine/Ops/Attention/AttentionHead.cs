@@ -82,6 +82,7 @@ internal readonly unsafe struct AttentionHead
     private readonly float* _results;
     private readonly float* _scores;
     private readonly float* _slopes;
+    private readonly float* _means;
     private readonly float* _dQueries;
     private readonly float* _dKeys;
     private readonly float* _dValues;
@@ -96,7 +97,7 @@ internal readonly unsafe struct AttentionHead
         long scores = (long)sizes.TileRows * sizes.Stride;
         long total = queries + keys + keysTurned + values + results + scores;
         if (backward)
-            total += valuesTurned + scores + queries + keys + values;
+            total += valuesTurned + scores + queries + keys + values + sizes.TileRows;
         float* at = PackBuffers.Aligned(ref _scratch, total);
         _queries = at;
         _keys = at += queries;
@@ -108,62 +109,67 @@ internal readonly unsafe struct AttentionHead
         _slopes = at += valuesTurned;
         _dQueries = at += scores;
         _dKeys = at += queries;
-        _dValues = at + keys;
+        _dValues = at += keys;
+        _means = at + values;
     }
 
     /// <summary>Turns to a head: loads its keys and values.</summary>
-    public void Load<V>(in HeadRows k, in HeadRows v)
+    public void Load<V>(in HeadInputs head)
         where V : unmanaged, IFloatLane<V>
     {
         if (_sizes.Keys == 0)
             return;
-        k.Load<V>(0, _sizes.Keys, _sizes.Depth, 1, _keys, _sizes.DepthStride);
+        head.Keys.Load<V>(0, _sizes.Keys, _sizes.Depth, 1, _keys, _sizes.DepthStride);
         Packing.Transpose(_keys, _sizes.DepthStride, _sizes.Keys, _sizes.Depth, _keysTurned, _sizes.Stride);
-        v.Load<V>(0, _sizes.Keys, _sizes.Width, 1, _values, _sizes.WidthStride);
+        head.Values.Load<V>(0, _sizes.Keys, _sizes.Width, 1, _values, _sizes.WidthStride);
     }
 
     /// <summary>The results of a tile of queries.</summary>
     /// <param name="tile">The tile's number.</param>
-    /// <param name="q">The head's queries.</param>
+    /// <param name="head">The head.</param>
     /// <param name="terms">What is added to the scores.</param>
-    /// <param name="y">Where the results go.</param>
     /// <param name="saved">For each query of the head, the largest score and one divided by the sum of exponentials.</param>
-    public void Forward<V>(int tile, in HeadRows q, in ScoreTerms terms, in HeadRows y, float* saved)
+    /// <param name="next">The head that follows, which is fetched meanwhile.</param>
+    public void Forward<V>(int tile, in HeadInputs head, in ScoreTerms terms, float* saved, in HeadInputs next)
         where V : unmanaged, IFloatLane<V>
     {
         int first = tile * _sizes.TileRows, rows = _sizes.RowsOf(tile), stride = _sizes.Stride, columns = Columns<V>(_sizes.Keys);
         saved += 2 * first;
-        Scores<V>(first, rows, q);
+        Scores<V>(first, rows, head.Queries);
+        // Two loops, so that the next row's work hides how long the maximum of a vector takes.
         for (int i = 0; i < rows; i++)
         {
-            float* row = _scores + ((long)i * stride);
-            float max = terms.Add<V>(row, first + i, _sizes.Keys);
-            bool nothing = float.IsNegativeInfinity(max);
-            saved[2 * i] = nothing ? 0 : max;
-            float sum = Exponentials<V>(row, saved[2 * i], columns);
-            saved[(2 * i) + 1] = nothing ? 0 : 1 / sum;
+            float max = V.Largest(terms.Add<V>(_scores + ((long)i * stride), first + i, _sizes.Keys));
+            saved[2 * i] = float.IsNegativeInfinity(max) ? 0 : max;
+        }
+
+        for (int i = 0; i < rows; i++)
+        {
+            next.Prefetch(first + i, _sizes);
+            float sum = Exponentials<V>(_scores + ((long)i * stride), saved[2 * i], columns);
+            saved[(2 * i) + 1] = sum == 0 ? 0 : 1 / sum;
         }
 
         NearProduct.Run<V>(rows, Columns<V>(_sizes.Width), _sizes.Keys, new MatrixView(_scores, stride),
             _values, _sizes.WidthStride, _results, _sizes.WidthStride);
         // The sums divide the short rows of the result instead of the long ones of the exponentials.
         for (int i = 0; i < rows; i++)
-            y.StoreRow<V>(first + i, _sizes.Width, saved[(2 * i) + 1], _results + ((long)i * _sizes.WidthStride));
+            head.Results.StoreRow<V>(first + i, _sizes.Width, saved[(2 * i) + 1], _results + ((long)i * _sizes.WidthStride));
     }
 
     /// <summary>All the gradients of a head that has been loaded.</summary>
-    /// <param name="q">The head's queries.</param>
+    /// <param name="head">The head, with the gradients of its results.</param>
     /// <param name="terms">What is added to the scores.</param>
     /// <param name="saved">As the forward pass wrote it.</param>
-    /// <param name="dy">The gradients of the results.</param>
     /// <param name="dq">Where the gradients of the queries go; likewise of keys and values. Null for nowhere.</param>
     /// <param name="dk">See <paramref name="dq"/>.</param>
     /// <param name="dv">See <paramref name="dq"/>.</param>
     /// <param name="sums">To what the gradients of the scores are added, or null.</param>
     /// <param name="sumStride">Elements from the sums of one query to the next.</param>
+    /// <param name="next">The head that follows, which is fetched meanwhile.</param>
     public void Backward<V>(
-        in HeadRows q, in ScoreTerms terms, float* saved, in HeadRows dy,
-        in HeadTarget dq, in HeadTarget dk, in HeadTarget dv, float* sums, int sumStride)
+        in HeadInputs head, in ScoreTerms terms, float* saved, in HeadTarget dq, in HeadTarget dk, in HeadTarget dv,
+        float* sums, int sumStride, in HeadInputs next)
         where V : unmanaged, IFloatLane<V>
     {
         int stride = _sizes.Stride, keys = _sizes.Keys, columns = Columns<V>(keys);
@@ -174,15 +180,28 @@ internal readonly unsafe struct AttentionHead
         for (int tile = 0; tile < _sizes.Tiles; tile++)
         {
             int first = tile * _sizes.TileRows, rows = _sizes.RowsOf(tile);
-            Scores<V>(first, rows, q);
-            dy.Load<V>(first, rows, _sizes.Width, 1, _results, widthStride);
+            Scores<V>(first, rows, head.Queries);
+            head.Results.Load<V>(first, rows, _sizes.Width, 1, _results, widthStride);
             NearProduct.Run<V>(rows, columns, _sizes.Width, new MatrixView(_results, widthStride), _valuesTurned, stride, _slopes, stride);
             for (int i = 0; i < rows; i++)
             {
-                float* p = _scores + ((long)i * stride), ds = _slopes + ((long)i * stride);
-                float* row = saved + (2 * (first + i));
+                float* p = _scores + ((long)i * stride), row = saved + (2 * (first + i));
+                next.Prefetch(first + i, _sizes);
+                dq.Rows.Prefetch(first + i, _sizes.Depth);
+                if (first + i < keys)
+                {
+                    dk.Rows.Prefetch(first + i, _sizes.Depth);
+                    dv.Rows.Prefetch(first + i, _sizes.Width);
+                }
+
                 terms.Add<V>(p, first + i, keys);
-                SlopesOfScores<V>(p, ds, columns, row[0], row[1]);
+                _means[i] = Probabilities<V>(p, _slopes + ((long)i * stride), columns, row[0], row[1]);
+            }
+
+            for (int i = 0; i < rows; i++)
+            {
+                float* ds = _slopes + ((long)i * stride);
+                SlopesOfScores<V>(_scores + ((long)i * stride), ds, columns, _means[i]);
                 if (sums != null)
                     AddRow<V>(ds, sums + ((long)(first + i) * sumStride), keys);
             }
@@ -225,7 +244,7 @@ internal readonly unsafe struct AttentionHead
         V m = V.Broadcast(max), sum = V.Of(0);
         for (int i = 0; i < count; i += V.Width)
         {
-            var e = V.Exp(V.Load(row + i) - m);
+            var e = LaneMath.ExpOfNegative(V.Load(row + i) - m);
             V.Store(e, row + i);
             sum += e;
         }
@@ -233,19 +252,26 @@ internal readonly unsafe struct AttentionHead
         return V.Sum(sum);
     }
 
-    /// <summary>Scores become probabilities p, and their gradients dp become p (dp - the sum of p dp).</summary>
-    private static void SlopesOfScores<V>(float* p, float* dp, int count, float max, float factor)
+    /// <summary>Scores become probabilities p; returns the sum of p dp over their gradients dp.</summary>
+    private static float Probabilities<V>(float* p, float* dp, int count, float max, float factor)
         where V : unmanaged, IFloatLane<V>
     {
         V m = V.Broadcast(max), f = V.Broadcast(factor), sum = V.Of(0);
         for (int i = 0; i < count; i += V.Width)
         {
-            var probability = V.Exp(V.Load(p + i) - m) * f;
+            var probability = LaneMath.ExpOfNegative(V.Load(p + i) - m) * f;
             V.Store(probability, p + i);
             sum = V.MultiplyAdd(probability, V.Load(dp + i), sum);
         }
 
-        var mean = V.Broadcast(V.Sum(sum));
+        return V.Sum(sum);
+    }
+
+    /// <summary>The gradients dp of probabilities p become those of the scores, p (dp - the sum of p dp).</summary>
+    private static void SlopesOfScores<V>(float* p, float* dp, int count, float sum)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var mean = V.Broadcast(sum);
         for (int i = 0; i < count; i += V.Width)
             V.Store(V.Load(p + i) * (V.Load(dp + i) - mean), dp + i);
     }

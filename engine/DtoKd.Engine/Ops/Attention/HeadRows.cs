@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using DtoKd.Engine.Cpu;
 
 namespace DtoKd.Engine;
@@ -10,6 +12,18 @@ namespace DtoKd.Engine;
 internal readonly unsafe struct HeadRows(float* first, long stride, long columnStride = 1, int* places = null)
 {
     private float* At(int row) => first + ((places == null ? row : places[row]) * stride);
+
+    /// <summary>Asks for a row: rows are short and far apart, which is more than the processor's own prefetcher foresees.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Prefetch(int row, int columns)
+    {
+        const int LineElements = Pool.Alignment / sizeof(float);
+        if (!Sse.IsSupported || first == null)
+            return;
+        float* start = At(row);
+        for (int j = 0; j < columns; j += LineElements)
+            Sse.Prefetch1(start + j);
+    }
 
     /// <summary>Copies rows times a factor to rows of whole vectors, filled up with zeros.</summary>
     public void Load<V>(int row, int rows, int columns, float factor, float* target, int targetStride)
@@ -55,6 +69,26 @@ internal readonly unsafe struct HeadRows(float* first, long stride, long columnS
     }
 }
 
+/// <summary>The rows of one head.</summary>
+/// <param name="Queries">Its queries.</param>
+/// <param name="Keys">Its keys.</param>
+/// <param name="Values">Its values.</param>
+/// <param name="Results">Its results, or their gradients.</param>
+internal readonly record struct HeadInputs(HeadRows Queries, HeadRows Keys, HeadRows Values, HeadRows Results)
+{
+    /// <summary>Asks for row i of everything.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Prefetch(int row, HeadSizes sizes)
+    {
+        Queries.Prefetch(row, sizes.Depth);
+        Results.Prefetch(row, sizes.Width);
+        if (row >= sizes.Keys)
+            return;
+        Keys.Prefetch(row, sizes.Depth);
+        Values.Prefetch(row, sizes.Width);
+    }
+}
+
 /// <summary>What is added to the scores of one head.</summary>
 internal unsafe struct ScoreTerms
 {
@@ -82,8 +116,8 @@ internal unsafe struct ScoreTerms
     /// <summary>The part of a map that each token lies in, or null; <see cref="AcrossSeam"/> is added between parts.</summary>
     public float* Parts;
 
-    /// <summary>Adds the terms to a row of scores, writes minus infinity behind its end, and returns the largest score.</summary>
-    public readonly float Add<V>(float* row, int query, int keys)
+    /// <summary>Adds the terms to a row of scores, writes minus infinity behind its end, and returns the largest scores.</summary>
+    public readonly V Add<V>(float* row, int query, int keys)
         where V : unmanaged, IFloatLane<V>
     {
         float* bias = Bias == null ? null : Bias + (query * BiasRow);
@@ -116,9 +150,10 @@ internal unsafe struct ScoreTerms
             if (Parts != null)
                 score += V.Select(V.Equal(LaneRow.Load<V>(Parts + i, left), part), V.Of(0), V.Of(AcrossSeam));
             V.Store(score, row + i);
-            max = V.Max(max, score);
+            // A NaN may get lost here; it comes back with the sum of the exponentials.
+            max = V.Select(V.Less(score, max), max, score);
         }
 
-        return V.Largest(max);
+        return max;
     }
 }

@@ -113,9 +113,9 @@ internal sealed unsafe class WindowAttentionCpu
         return new HeadRows(first, stride, places: _layout.PlacesOf((int)(window % _layout.Windows)));
     }
 
-    private void Load<V>(in AttentionHead scratch, long window, int head)
-        where V : unmanaged, IFloatLane<V> =>
-        scratch.Load<V>(Rows(_qkv, 3, 1, window, head), Rows(_qkv, 3, 2, window, head));
+    /// <summary>A head, with its results or the gradients of those in a map of their own.</summary>
+    private HeadInputs Head(float* results, long window, int head) => new(
+        Rows(_qkv, 3, 0, window, head), Rows(_qkv, 3, 1, window, head), Rows(_qkv, 3, 2, window, head), Rows(results, 1, 0, window, head));
 
     private ScoreTerms Terms(float* bias, long window, int head) => new()
     {
@@ -134,17 +134,16 @@ internal sealed unsafe class WindowAttentionCpu
             where V : unmanaged, IFloatLane<V>
         {
             var scratch = new AttentionHead(op._sizes, backward: false);
-            for (long window = start; window < end; window++)
+            var inputs = op.Head(y, start, 0);
+            for (long i = start * op._heads; i < end * op._heads; i++)
             {
-                for (int head = 0; head < op._heads; head++)
-                {
-                    op.Load<V>(scratch, window, head);
-                    for (int tile = 0; tile < op._sizes.Tiles; tile++)
-                    {
-                        scratch.Forward<V>(tile, op.Rows(op._qkv, 3, 0, window, head), op.Terms(bias, window, head),
-                            op.Rows(y, 1, 0, window, head), rows + op.RowsAt(window, head));
-                    }
-                }
+                long window = i / op._heads;
+                int head = (int)(i % op._heads);
+                var next = head + 1 < op._heads ? op.Head(y, window, head + 1) : op.Head(y, Math.Min(window + 1, op._windows - 1), 0);
+                scratch.Load<V>(inputs);
+                for (int tile = 0; tile < op._sizes.Tiles; tile++)
+                    scratch.Forward<V>(tile, inputs, op.Terms(bias, window, head), rows + op.RowsAt(window, head), next);
+                inputs = next;
             }
         }
     }
@@ -181,15 +180,20 @@ internal sealed unsafe class WindowAttentionCpu
                 new Span<float>(sums, length).Clear();
             }
 
+            var inputs = op.Head(dy, first, firstHead);
             for (long window = first; window < last; window++)
             {
                 for (int head = firstHead; head < lastHead; head++)
                 {
-                    op.Load<V>(scratch, window, head);
+                    var next = head + 1 < lastHead
+                        ? op.Head(dy, window, head + 1)
+                        : op.Head(dy, Math.Min(window + 1, op._windows - 1), firstHead);
+                    scratch.Load<V>(inputs);
                     scratch.Backward<V>(
-                        op.Rows(op._qkv, 3, 0, window, head), op.Terms(bias, window, head), rows + op.RowsAt(window, head),
-                        op.Rows(dy, 1, 0, window, head), Target(0, window, head), Target(1, window, head), Target(2, window, head),
-                        sums == null ? null : sums + ((head - firstHead) * matrix), op.BiasStride);
+                        inputs, op.Terms(bias, window, head), rows + op.RowsAt(window, head),
+                        Target(0, window, head), Target(1, window, head), Target(2, window, head),
+                        sums == null ? null : sums + ((head - firstHead) * matrix), op.BiasStride, next);
+                    inputs = next;
                 }
             }
 
