@@ -51,6 +51,19 @@ public class LaneMathTests
         Assert.Equal(bits, Bits(Run<LaneVector>(function, x)));
     }
 
+    [Fact]
+    public unsafe void The_exponential_of_a_negative_number_is_within_one_ulp_and_zero_where_it_leaves_the_normal_range()
+    {
+        float[] x = [.. Samples(-87, 0), -87.01f, float.NegativeInfinity, float.NaN, 0, -0f];
+        float* block = stackalloc float[Lane256.Width];
+        foreach (float value in x)
+        {
+            Lane256.Store(LaneMath.ExpOfNegative(Lane256.Broadcast(value)), block);
+            double expected = value < -87 ? 0 : Math.Exp(value);
+            Assert.True(expected.Equals(block[0]) || Ulps(block[0], expected) <= 1, $"exp({value:r}) is {block[0]:r}");
+        }
+    }
+
     [Theory]
     [InlineData("exp", 0f, 1f)]
     [InlineData("exp", float.PositiveInfinity, float.PositiveInfinity)]
