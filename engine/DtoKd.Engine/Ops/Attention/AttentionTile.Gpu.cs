@@ -43,13 +43,43 @@ internal struct TileRows
     public static TileRows operator *(TileRows x, TileRows y) => new() { A = x.A * y.A, B = x.B * y.B, C = x.C * y.C, D = x.D * y.D };
 }
 
-/// <summary>Which matrices a group works on: pointers and sizes of one operand.</summary>
-internal struct Panel(Matrix matrix, int at, int first, int rows, int columns)
+/// <summary>The rows of an operand from which a group copies tiles, and the rows of a result into which it writes them.</summary>
+internal interface IPanel
+{
+    int Columns { get; }
+
+    /// <summary>Whether there is such a row of the tile.</summary>
+    bool Has(int row);
+
+    float Read(int row, int column);
+
+    /// <summary>Writes an element or adds to it.</summary>
+    void Write(int row, int column, float value);
+}
+
+/// <summary>Rows of a strided matrix: pointers and sizes of one operand.</summary>
+internal struct Panel(Matrix matrix, int at, int first, int rows, int columns) : IPanel
 {
     public Matrix Matrix = matrix;
 
-    /// <summary>Where the matrix starts, the first row of the tile, and how many rows and columns there are.</summary>
-    public int At = at, First = first, Rows = rows, Columns = columns;
+    /// <summary>Where the matrix starts, the first row of the tile, and how many rows there are.</summary>
+    public int At = at, First = first, Rows = rows;
+
+    public int Columns { get; } = columns;
+
+    public readonly bool Has(int row) => First + row < Rows;
+
+    public readonly float Read(int row, int column) => Matrix.X[Place(row, column)];
+
+    public readonly void Write(int row, int column, float value)
+    {
+        int place = Place(row, column);
+        if (Matrix.Accumulate != 0)
+            value += Matrix.X[place];
+        Matrix.X[place] = value;
+    }
+
+    private readonly int Place(int row, int column) => At + ((First + row) * Matrix.Row) + (column * Matrix.Column);
 }
 
 /// <summary>
@@ -69,7 +99,8 @@ internal static class AttentionTile<TTile>
 
     public static int Row => Group.IdxX / Lanes;
 
-    private static int Pitch => TTile.Side + 4;
+    /// <summary>Floats from one row of a tile in shared memory to the next.</summary>
+    public static int Pitch => TTile.Side + 4;
 
     /// <summary>Floats that two slices of operands need; a tile of scores needs no more.</summary>
     public static int SlicesLength => 2 * TTile.Side * SlicePitch;
@@ -78,7 +109,8 @@ internal static class AttentionTile<TTile>
     public static int TileLength => TTile.Side * Pitch;
 
     /// <summary>The dot products of the rows of two panels; all threads have read the shared memory when it returns.</summary>
-    public static TileRows Dots(Panel left, Panel right, ArrayView<float> slices)
+    public static TileRows Dots<TPanel>(TPanel left, TPanel right, ArrayView<float> slices)
+        where TPanel : struct, IPanel
     {
         // One view for both: ILGPU reads vectors only where it sees that they are aligned, and does not in the middle of a view.
         var vectors = slices.Cast<Float4>();
@@ -127,7 +159,8 @@ internal static class AttentionTile<TTile>
     }
 
     /// <summary>Copies columns of a panel as wide as a tile into shared memory.</summary>
-    public static void Load(Panel panel, int firstColumn, ArrayView<float> target) => Load(panel, firstColumn, TTile.Side, target, 0, Pitch);
+    public static void Load<TPanel>(TPanel panel, int firstColumn, ArrayView<float> target)
+        where TPanel : struct, IPanel => Load(panel, firstColumn, TTile.Side, target, 0, Pitch);
 
     /// <summary>Writes the tile of scores into shared memory.</summary>
     public static void Store(TileRows tile, ArrayView<float> target)
@@ -139,8 +172,19 @@ internal static class AttentionTile<TTile>
         StoreRow(tile.D, target, at + (3 * next));
     }
 
+    /// <summary>Writes the tile of scores into shared memory with rows and columns exchanged.</summary>
+    public static void StoreTransposed(TileRows tile, ArrayView<float> target)
+    {
+        int at = (Column * Pitch) + Row;
+        StoreColumn(tile.A, target, at);
+        StoreColumn(tile.B, target, at + Lanes);
+        StoreColumn(tile.C, target, at + (2 * Lanes));
+        StoreColumn(tile.D, target, at + (3 * Lanes));
+    }
+
     /// <summary>Writes or adds a tile of sums to a panel's columns.</summary>
-    public static void Store(TileRows tile, Panel panel, int firstColumn, float factor)
+    public static void Store<TPanel>(TileRows tile, TPanel panel, int firstColumn, float factor)
+        where TPanel : struct, IPanel
     {
         StoreRow(tile.A, panel, 0, firstColumn, factor);
         StoreRow(tile.B, panel, Lanes, firstColumn, factor);
@@ -206,14 +250,14 @@ internal static class AttentionTile<TTile>
         D = Float4.MultiplyAdd(d, row, sum.D),
     };
 
-    private static void Load(Panel panel, int firstColumn, int columns, ArrayView<float> target, int first, int pitch)
+    private static void Load<TPanel>(TPanel panel, int firstColumn, int columns, ArrayView<float> target, int first, int pitch)
+        where TPanel : struct, IPanel
     {
         for (int i = Group.IdxX; i < TTile.Side * columns; i += TTile.Threads)
         {
             int row = i / columns, column = i - (row * columns);
-            bool inside = panel.First + row < panel.Rows && firstColumn + column < panel.Columns;
-            int at = panel.At + ((panel.First + row) * panel.Matrix.Row) + ((firstColumn + column) * panel.Matrix.Column);
-            target[first + (row * pitch) + column] = inside ? panel.Matrix.X[at] : 0;
+            bool inside = panel.Has(row) && firstColumn + column < panel.Columns;
+            target[first + (row * pitch) + column] = inside ? panel.Read(row, firstColumn + column) : 0;
         }
     }
 
@@ -225,11 +269,21 @@ internal static class AttentionTile<TTile>
         target[at + (3 * Lanes)] = row.W;
     }
 
-    private static void StoreRow(Float4 values, Panel panel, int row, int firstColumn, float factor)
+    private static void StoreColumn(Float4 row, ArrayView<float> target, int at)
     {
-        row += panel.First + Row;
+        int next = Lanes * Pitch;
+        target[at] = row.X;
+        target[at + next] = row.Y;
+        target[at + (2 * next)] = row.Z;
+        target[at + (3 * next)] = row.W;
+    }
+
+    private static void StoreRow<TPanel>(Float4 values, TPanel panel, int row, int firstColumn, float factor)
+        where TPanel : struct, IPanel
+    {
+        row += Row;
         int column = firstColumn + (4 * Column);
-        if (row >= panel.Rows)
+        if (!panel.Has(row))
             return;
         StoreElement(values.X * factor, panel, row, column);
         StoreElement(values.Y * factor, panel, row, column + 1);
@@ -237,14 +291,11 @@ internal static class AttentionTile<TTile>
         StoreElement(values.W * factor, panel, row, column + 3);
     }
 
-    private static void StoreElement(float value, Panel panel, int row, int column)
+    private static void StoreElement<TPanel>(float value, TPanel panel, int row, int column)
+        where TPanel : struct, IPanel
     {
-        if (column >= panel.Columns)
-            return;
-        int at = panel.At + (row * panel.Matrix.Row) + (column * panel.Matrix.Column);
-        if (panel.Matrix.Accumulate != 0)
-            value += panel.Matrix.X[at];
-        panel.Matrix.X[at] = value;
+        if (column < panel.Columns)
+            panel.Write(row, column, value);
     }
 
     private static Float4 ScoresOfRow(AttentionArgs args, Places at, Float4 dots, int query, int key, int nextQuery, int nextKey) => new(

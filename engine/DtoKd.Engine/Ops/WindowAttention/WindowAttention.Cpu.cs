@@ -29,7 +29,7 @@ internal sealed unsafe class WindowAttentionCpu
     private readonly int _window;
     private readonly int _windowsPerPiece;
 
-    public WindowAttentionCpu(WindowLayout layout, Tensor qkv, int heads, int window)
+    public WindowAttentionCpu(WindowLayout layout, Tensor qkv, int heads)
     {
         _layout = layout;
         _device = (CpuDevice)qkv.Device;
@@ -37,7 +37,7 @@ internal sealed unsafe class WindowAttentionCpu
         _windows = (long)qkv.Shape[0] * layout.Windows;
         _heads = heads;
         _size = qkv.Shape[3] / 3;
-        _window = window;
+        _window = layout.Window;
         int depth = _size / heads;
         _sizes = new HeadSizes(layout.Tokens, layout.Tokens, depth, depth, 1 / Math.Sqrt(depth));
         _windowsPerPiece = (int)Math.Max(MinWindows, (_windows + EnoughBlocks - 1) / EnoughBlocks);

@@ -1,5 +1,3 @@
-using DtoKd.Engine.Cpu;
-
 namespace DtoKd.Engine;
 
 public static partial class Op
@@ -35,17 +33,28 @@ public static partial class Op
                 $"{op}: got table {table.Shape} for windows of {window}, expected [{((2 * window) - 1) * ((2 * window) - 1)}, {heads}]");
         }
 
-        if (qkv.DType != DType.F32 || qkv.Device is not CpuDevice)
+        bool onHost = qkv.Device.IsHost;
+        if (qkv.DType != DType.F32 || (!onHost && !Gpu.WindowAttentionGpu.Takes(window)))
             return ComposedWindowAttention(qkv, heads, table, window, shiftDown, shiftRight);
-        qkv = Contiguous(qkv);
-        var kernel = new WindowAttentionCpu(layout, qkv, heads, window);
-        var bias = step.New([heads, layout.Tokens, kernel.BiasStride], DType.F32, op);
-        var rows = step.New([qkv.Shape[0], layout.Windows, heads, layout.Tokens, 2], DType.F32, op);
+        (qkv, table) = (Contiguous(qkv), Contiguous(table));
         var y = step.New(qkv.Shape.With(3, qkv.Shape[3] / 3), DType.F32, op);
-        kernel.SpreadTable(Contiguous(table), bias);
-        kernel.Forward(bias, y, rows);
+        Tensor[] saved = [table];
+        if (onHost)
+        {
+            var kernel = new WindowAttentionCpu(layout, qkv, heads);
+            var bias = step.New([heads, layout.Tokens, kernel.BiasStride], DType.F32, op);
+            var rows = step.New([qkv.Shape[0], layout.Windows, heads, layout.Tokens, 2], DType.F32, op);
+            kernel.SpreadTable(table, bias);
+            kernel.Forward(bias, y, rows);
+            saved = [bias, rows];
+        }
+        else
+        {
+            new Gpu.WindowAttentionGpu(layout, qkv, table, heads).Forward(y);
+        }
+
         if (step.Tracks(qkv, table))
-            step.Record(y, new WindowAttentionNode(layout, qkv, heads, window, bias, rows), qkv, table);
+            step.Record(y, new WindowAttentionNode(layout, qkv, heads, saved), qkv, table);
         return y;
     }
 
@@ -79,18 +88,16 @@ public static partial class Op
         private readonly WindowLayout _layout;
         private readonly Tensor _qkv;
         private readonly int _heads;
-        private readonly int _window;
-        private readonly Tensor _bias;
-        private readonly Tensor _rows;
 
-        public WindowAttentionNode(WindowLayout layout, Tensor qkv, int heads, int window, Tensor bias, Tensor rows)
+        // The CPU's bias and rows, or the table.
+        private readonly Tensor[] _saved;
+
+        public WindowAttentionNode(WindowLayout layout, Tensor qkv, int heads, Tensor[] saved)
         {
             _layout = layout;
             _qkv = Save(qkv);
             _heads = heads;
-            _window = window;
-            _bias = Save(bias);
-            _rows = Save(rows);
+            _saved = Array.ConvertAll(saved, Save);
         }
 
         public override string Name => "window_attention";
@@ -99,11 +106,24 @@ public static partial class Op
 
         public override void Backward(Tensor dy, Gradients into)
         {
-            var kernel = new WindowAttentionCpu(_layout, _qkv, _heads, _window);
-            var dTable = into.Wants(1)
-                ? into.Step.New([kernel.Pieces, .. Inputs[1].Shape.ToArray()], DType.F32, "gradient")
-                : null;
-            kernel.Backward(_bias, _rows, Contiguous(dy), into.Wants(0) ? into.Target(0) : null, dTable);
+            dy = Contiguous(dy);
+            GradTarget? dQkv = into.Wants(0) ? into.Target(0) : null;
+            Tensor? NewTable(int pieces) =>
+                into.Wants(1) ? into.Step.New([pieces, .. Inputs[1].Shape.ToArray()], DType.F32, "gradient") : null;
+            Tensor? dTable;
+            if (dy.Device.IsHost)
+            {
+                var kernel = new WindowAttentionCpu(_layout, _qkv, _heads);
+                dTable = NewTable(kernel.Pieces);
+                kernel.Backward(_saved[0], _saved[1], dy, dQkv, dTable);
+            }
+            else
+            {
+                var kernel = new Gpu.WindowAttentionGpu(_layout, _qkv, _saved[0], _heads);
+                dTable = NewTable(kernel.Pieces);
+                kernel.Backward(dy, dQkv, dTable);
+            }
+
             if (dTable is not null)
                 into.Give(1, Sum(dTable, [0]));
         }

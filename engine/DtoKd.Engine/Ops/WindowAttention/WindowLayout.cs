@@ -19,6 +19,7 @@ internal sealed unsafe class WindowLayout
 
     private WindowLayout(int height, int width, int window, int down, int right)
     {
+        (Window, Down, Right) = (window, down, right);
         Tokens = window * window;
         Windows = height / window * (width / window);
         _places = GC.AllocateUninitializedArray<int>(height * width, pinned: true);
@@ -35,6 +36,15 @@ internal sealed unsafe class WindowLayout
 
         _mask = new(NewMask);
     }
+
+    /// <summary>The windows' side.</summary>
+    public int Window { get; }
+
+    /// <summary>How far the map is rolled along its height.</summary>
+    public int Down { get; }
+
+    /// <summary>How far the map is rolled along its width.</summary>
+    public int Right { get; }
 
     /// <summary>Tokens in a window.</summary>
     public int Tokens { get; }
