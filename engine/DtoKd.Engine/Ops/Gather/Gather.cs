@@ -25,6 +25,17 @@ public static unsafe partial class Op
         index = Contiguous(index);
         RequireInRange("gather", index, x.Shape[axis]);
         var y = step.New(index.Shape, x.DType, "gather");
+        if (!x.Device.IsHost)
+            Gpu.GatherGpu.Run(x, axis, index, y);
+        else
+            GatherElements(x, axis, index, y);
+        if (step.Tracks(x))
+            step.Record(y, new GatherNode(index, axis), x);
+        return y;
+    }
+
+    private static void GatherElements(Tensor x, int axis, Tensor index, Tensor y)
+    {
         switch (x.DType.Size())
         {
             case 8:
@@ -37,10 +48,6 @@ public static unsafe partial class Op
                 GatherElements(x.Bytes(), x.Strides, axis, index, y.Bytes());
                 break;
         }
-
-        if (step.Tracks(x))
-            step.Record(y, new GatherNode(index, axis), x);
-        return y;
     }
 
     private static void GatherElements<T>(T* x, Strides strides, int axis, Tensor index, T* y)
@@ -52,6 +59,17 @@ public static unsafe partial class Op
         var place = new StridedIndex(index.Shape, strides);
         for (long i = 0; i < count; i++, place.Next())
             y[i] = x[place.Offset + (at[i] * stride)];
+    }
+
+    /// <summary>x[.., index[.., i, ..], ..] += source[.., i, ..] for each i in order, with index and source contiguous.</summary>
+    private static void AddGathered(Tensor x, int axis, Tensor index, Tensor source)
+    {
+        if (!x.Device.IsHost)
+            Gpu.GatherGpu.Add(x, axis, index, source);
+        else if (x.DType == DType.F64)
+            AddGathered<double>(x, axis, index, source);
+        else
+            AddGathered<float>(x, axis, index, source);
     }
 
     private static void AddGathered<T>(Tensor dx, int axis, Tensor index, Tensor dy)
@@ -86,10 +104,7 @@ public static unsafe partial class Op
             var target = into.Target(0);
             if (!target.Accumulate)
                 target.Tensor.Clear();
-            if (dy.DType == DType.F64)
-                AddGathered<double>(target.Tensor, _axis, _index, Contiguous(dy));
-            else
-                AddGathered<float>(target.Tensor, _axis, _index, Contiguous(dy));
+            AddGathered(target.Tensor, _axis, _index, Contiguous(dy));
         }
     }
 }

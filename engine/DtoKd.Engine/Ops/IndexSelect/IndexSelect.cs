@@ -89,6 +89,12 @@ public static unsafe partial class Op
 
         public void Read(Tensor x, Tensor y)
         {
+            if (!x.Device.IsHost)
+            {
+                Gpu.IndexSelectGpu.Read(x, index, _size, _inner, y);
+                return;
+            }
+
             byte* source = x.Bytes(), target = y.Bytes();
             long* at = index.Pointer<long>();
             long count = index.Count, size = _size, row = _inner * x.DType.Size();
@@ -103,6 +109,12 @@ public static unsafe partial class Op
         public void Add<T>(Tensor x, Tensor y)
             where T : unmanaged, IAdditionOperators<T, T, T>, IAdditiveIdentity<T, T>
         {
+            if (!x.Device.IsHost)
+            {
+                Gpu.IndexSelectGpu.Add(x, index, _outer, _size, _inner, y);
+                return;
+            }
+
             T* target = x.Pointer<T>(), source = y.Pointer<T>();
             long* at = index.Pointer<long>();
             long count = index.Count, size = _size, inner = _inner, strips = (inner + IndexColumns - 1) / IndexColumns;

@@ -23,6 +23,8 @@ public static partial class Op
         Require.Shape(op, "source", source, x.Shape.With(axis, index.Shape[0]), x);
         index = Contiguous(index);
         RequireInRange(op, index, x.Shape[axis]);
+        if (!index.Device.IsHost)
+            Gpu.IndexSelectGpu.Check(op, index, x.Shape[axis]);
         var y = step.New(x.Shape, x.DType, op);
         Copy(x, y, accumulate: false);
         source = Contiguous(source);

@@ -21,7 +21,18 @@ public static unsafe partial class Op
         var y = step.New(x.Shape, x.DType, op);
         Copy(x, y, accumulate: false);
         source = Contiguous(source);
-        switch (x.DType.Size())
+        if (!x.Device.IsHost)
+            Gpu.ScatterGpu.Run(y, axis, index, source);
+        else
+            ScatterElements(axis, index, source, y);
+        if (step.Tracks(x, source))
+            step.Record(y, new ScatterNode(index, axis), x, source);
+        return y;
+    }
+
+    private static void ScatterElements(int axis, Tensor index, Tensor source, Tensor y)
+    {
+        switch (y.DType.Size())
         {
             case 8:
                 ScatterElements(y.Strides, axis, index, (long*)source.Bytes(), (long*)y.Bytes());
@@ -33,10 +44,6 @@ public static unsafe partial class Op
                 ScatterElements(y.Strides, axis, index, source.Bytes(), y.Bytes());
                 break;
         }
-
-        if (step.Tracks(x, source))
-            step.Record(y, new ScatterNode(index, axis), x, source);
-        return y;
     }
 
     /// <summary>
@@ -58,11 +65,7 @@ public static unsafe partial class Op
         index = RequireScatter(op, x, axis, index, source);
         var y = step.New(x.Shape, x.DType, op);
         Copy(x, y, accumulate: false);
-        source = Contiguous(source);
-        if (x.DType == DType.F64)
-            AddGathered<double>(y, axis, index, source);
-        else
-            AddGathered<float>(y, axis, index, source);
+        AddGathered(y, axis, index, Contiguous(source));
         if (step.Tracks(x, source))
             step.Record(y, new ScatterAddNode(index, axis), x, source);
         return y;
@@ -80,6 +83,8 @@ public static unsafe partial class Op
             throw new ArgumentException($"{op}: got source {source}, expected {x.DType} {index.Shape} as the index");
         index = Contiguous(index);
         RequireInRange(op, index, x.Shape[axis]);
+        if (!index.Device.IsHost)
+            Gpu.IndexSelectGpu.Check(op, index, x.Shape[axis]);
         return index;
     }
 
@@ -137,7 +142,9 @@ public static unsafe partial class Op
             var dx = into.Step.New(dy.Shape, dy.DType, "scatter");
             var dsource = into.Step.New(_index.Shape, dy.DType, "scatter");
             Copy(dy, dx, accumulate: false);
-            if (dy.DType == DType.F64)
+            if (!dy.Device.IsHost)
+                Gpu.ScatterGpu.TakeBack(dx, _axis, _index, dsource);
+            else if (dy.DType == DType.F64)
                 TakeBack<double>(dx, _axis, _index, dsource);
             else
                 TakeBack<float>(dx, _axis, _index, dsource);

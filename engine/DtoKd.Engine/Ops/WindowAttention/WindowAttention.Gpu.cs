@@ -8,13 +8,18 @@ namespace DtoKd.Engine.Gpu;
 /// </summary>
 internal sealed class WindowAttentionGpu
 {
-    // Enough groups of some windows each to fill a device when they also sum up the table's gradient.
-    private const int EnoughGroups = 1024;
-
     private readonly GpuDevice _device;
     private readonly WindowArgs _args;
+    private readonly int _perPiece;
 
-    public WindowAttentionGpu(WindowLayout layout, Tensor qkv, Tensor table, int heads)
+    /// <param name="layout">The windows.</param>
+    /// <param name="qkv">The product, contiguous.</param>
+    /// <param name="table">The table, contiguous.</param>
+    /// <param name="heads">The number of heads.</param>
+    /// <param name="enoughGroups">
+    /// The most groups that sum up the table's gradient, each of some windows: these fill any device.
+    /// </param>
+    public WindowAttentionGpu(WindowLayout layout, Tensor qkv, Tensor table, int heads, int enoughGroups = 1024)
     {
         _device = (GpuDevice)qkv.Device;
         int depth = qkv.Shape[3] / (3 * heads);
@@ -32,11 +37,11 @@ internal sealed class WindowAttentionGpu
             Depth = depth,
             Windows = checked(qkv.Shape[0] * layout.Windows),
         };
-        Pieces = Groups(Math.Max(1, _args.Windows / Math.Max(1, EnoughGroups / heads)));
+        _perPiece = Math.Max(1, _args.Windows / Math.Max(1, enoughGroups / heads));
     }
 
     /// <summary>Into how many sums the gradient of the table falls.</summary>
-    public int Pieces { get; }
+    public int Pieces => Groups(_perPiece);
 
     /// <summary>Whether a window's scores fit into a group's registers.</summary>
     public static bool Takes(int window) => window * window <= Tile16.Side;
@@ -61,10 +66,7 @@ internal sealed class WindowAttentionGpu
         if (dQkv is { } target)
             (args.DQkv, args.HasDQkv, args.Accumulate) = (GpuDevice.View<float>(target.Tensor), 1, target.Accumulate ? 1 : 0);
         if (dTable is not null)
-        {
-            (args.DTable, args.HasDTable) = (GpuDevice.View<float>(dTable), 1);
-            args.PerGroup = Math.Max(1, (args.Windows + Pieces - 1) / Math.Max(1, Pieces));
-        }
+            (args.DTable, args.HasDTable, args.PerGroup) = (GpuDevice.View<float>(dTable), 1, _perPiece);
 
         if (args.Window * args.Window <= Tile8.Side)
             Launch<WindowBackward<Tile8>>(args, Tile8.Threads);
