@@ -30,14 +30,6 @@ public class DeviceTests
     }
 
     [Fact]
-    public void Dropout_that_drops_is_refused_by_name()
-    {
-        using var step = Step.Training(Device);
-        string message = Assert.Throws<NotSupportedException>(() => Op.Dropout(step.Zeros([8]), 0.5)).Message;
-        Assert.Contains("dropout", message, StringComparison.Ordinal);
-    }
-
-    [Fact]
     public void Elements_travel_to_the_device_and_back()
     {
         using var step = Step.Evaluation(Device);

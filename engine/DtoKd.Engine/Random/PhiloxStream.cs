@@ -144,6 +144,10 @@ public readonly struct PhiloxStream(ulong seed, uint stream, ulong step)
     private PhiloxBlock Block(ulong element)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(element, MaxElements);
-        return Philox.Block((uint)(element >> 2), stream, (uint)step, (uint)(step >> 32), (uint)seed, (uint)(seed >> 32));
+        return BlockOf((uint)(element >> 2));
     }
+
+    /// <summary>The numbers of elements 4 <paramref name="block"/> .. 4 <paramref name="block"/> + 3, for kernels too: they throw nothing.</summary>
+    internal PhiloxBlock BlockOf(uint block) =>
+        Philox.Block(block, stream, (uint)step, (uint)(step >> 32), (uint)seed, (uint)(seed >> 32));
 }

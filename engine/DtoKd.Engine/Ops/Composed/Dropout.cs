@@ -24,7 +24,7 @@ public static unsafe partial class Op
             return x;
         x = Contiguous(x);
         var kept = step.New(x.Shape, DType.Bool, op);
-        Draw(kept, step.NextRandom(), 1 - p);
+        Draw(kept, step.NextRandom(), 1 - p, 1);
         var node = new DropoutNode(kept, p == 1 ? 0 : 1 / (1 - p));
         var y = node.Apply(x, step);
         if (step.Tracks(x))
@@ -52,16 +52,11 @@ public static unsafe partial class Op
             throw new ArgumentException($"{op}: needs [N, ...], got a scalar");
         if (!step.IsTraining || p == 0)
             return x;
-        var random = step.NextRandom();
-        var factors = new double[x.Shape[0]];
-        for (int i = 0; i < factors.Length; i++)
-            factors[i] = IsKept(random.UInt32((ulong)i), 1 - p) ? 1 / (1 - p) : 0;
         var shape = x.Shape;
         for (int axis = 1; axis < shape.Rank; axis++)
             shape = shape.With(axis, 1);
-        var factor = x.DType == DType.F64
-            ? step.From(factors, shape)
-            : step.From(Array.ConvertAll(factors, value => (float)value), shape);
+        var factor = step.New(shape, x.DType, op);
+        Draw(factor, step.NextRandom(), 1 - p, p == 1 ? 0 : 1 / (1 - p));
         var y = Pointwise.Broadcast(op, x, factor, default(Times));
         if (step.Tracks(x))
             step.Record(y, new DropPathNode(factor), x);
@@ -75,14 +70,28 @@ public static unsafe partial class Op
             throw new ArgumentException($"{op}: p is {p}, expected a probability 0 .. 1");
     }
 
-    private static bool IsKept(uint random, double keep) => random < keep * (1L << 32);
+    /// <summary>Sets each element to <paramref name="value"/> with probability <paramref name="keep"/> and to 0 otherwise.</summary>
+    private static void Draw(Tensor drawn, PhiloxStream random, double keep, double value)
+    {
+        // A word is below the product if and only if it is below the next whole number.
+        ulong limit = (ulong)Math.Ceiling(keep * (1L << 32));
+        if (!drawn.Device.IsHost)
+            Gpu.DropoutGpu.Draw(drawn, random, limit, value);
+        else if (drawn.DType == DType.Bool)
+            Draw<bool>(drawn, random, limit, true);
+        else if (drawn.DType == DType.F64)
+            Draw<double>(drawn, random, limit, value);
+        else
+            Draw<float>(drawn, random, limit, (float)value);
+    }
 
     // An element's number is a function of its index, so blocks may be drawn in any order.
-    private static void Draw(Tensor kept, PhiloxStream random, double keep)
+    private static void Draw<T>(Tensor drawn, PhiloxStream random, ulong limit, T value)
+        where T : unmanaged
     {
         const int Block = 256;
-        bool* to = kept.Pointer<bool>();
-        ((CpuDevice)kept.Device).Team.ForRange(kept.Count, 16 * Block, (start, end) =>
+        T* to = drawn.Pointer<T>();
+        ((CpuDevice)drawn.Device).Team.ForRange(drawn.Count, 16 * Block, (start, end) =>
         {
             Span<uint> words = stackalloc uint[Block];
             for (long at = start; at < end; at += Block)
@@ -90,8 +99,31 @@ public static unsafe partial class Op
                 int count = (int)Math.Min(Block, end - at);
                 random.FillUInt32(words[..count], (ulong)at);
                 for (int i = 0; i < count; i++)
-                    to[at + i] = IsKept(words[i], keep);
+                    to[at + i] = words[i] < limit ? value : default;
             }
+        });
+    }
+
+    /// <summary>y = x factor where kept, 0 elsewhere; all contiguous.</summary>
+    private static void Apply(Tensor x, Tensor kept, double factor, Tensor y)
+    {
+        if (!x.Device.IsHost)
+            Gpu.DropoutGpu.Apply(x, kept, (float)factor, y);
+        else if (x.DType == DType.F64)
+            Apply<double>(x, kept, factor, y);
+        else
+            Apply<float>(x, kept, (float)factor, y);
+    }
+
+    private static void Apply<T>(Tensor x, Tensor kept, T factor, Tensor y)
+        where T : unmanaged, IFloatingPoint<T>
+    {
+        T* from = x.Pointer<T>(), to = y.Pointer<T>();
+        bool* mask = kept.Pointer<bool>();
+        ((CpuDevice)x.Device).Team.ForRange(x.Count, 16384, (start, end) =>
+        {
+            for (long i = start; i < end; i++)
+                to[i] = from[i] * (mask[i] ? factor : T.Zero);
         });
     }
 
@@ -116,24 +148,8 @@ public static unsafe partial class Op
         public Tensor Apply(Tensor x, Step step)
         {
             var y = step.New(x.Shape, x.DType, Name);
-            if (x.DType == DType.F64)
-                Apply<double>(x, y);
-            else
-                Apply<float>(x, y);
+            Op.Apply(x, _kept, _factor, y);
             return y;
-        }
-
-        private void Apply<T>(Tensor x, Tensor y)
-            where T : unmanaged, IFloatingPoint<T>
-        {
-            T* from = x.Pointer<T>(), to = y.Pointer<T>();
-            bool* kept = _kept.Pointer<bool>();
-            T factor = T.CreateTruncating(_factor);
-            ((CpuDevice)x.Device).Team.ForRange(x.Count, 16384, (start, end) =>
-            {
-                for (long i = start; i < end; i++)
-                    to[i] = from[i] * (kept[i] ? factor : T.Zero);
-            });
         }
     }
 

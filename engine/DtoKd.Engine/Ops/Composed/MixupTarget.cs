@@ -37,7 +37,7 @@ public static partial class Op
     {
         Samples =
         [
-            new("smoothed", [Index(5, 6)], t => MixupTarget(t[0], 5, 0.3, 0.1, DType.F64)),
+            new("smoothed", [Index(5, 6)], t => MixupTarget(t[0], 5, 0.3, 0.1)),
             new("an odd batch", [Index(5, 3)], t => MixupTarget(t[0], 5, 0.7)),
             new("no batch", [Index(5, 0)], t => MixupTarget(t[0], 5, 0.7)),
         ],

@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace DtoKd.Engine;
 
 /// <summary>
@@ -32,27 +34,47 @@ internal static unsafe class ClassTargets
         return Op.Contiguous(x);
     }
 
-    /// <summary>Checks the labels and returns the sum of their weights: what a mean over the rows divides by.</summary>
+    /// <summary>
+    /// Checks the labels and returns the weight of each, 0 where it is ignored: a mean over the rows divides by their sum. On a
+    /// device, a kernel checks; a label that is no class weighs nothing.
+    /// </summary>
+    /// <param name="op">The operation.</param>
+    /// <param name="logits">What the labels belong to: the weights are of its step and type.</param>
+    /// <param name="labels">Contiguous.</param>
+    /// <param name="rows">The shape of one value per row.</param>
+    /// <param name="weight">The weights of classes, contiguous; null for 1.</param>
+    /// <param name="ignoreIndex">The label that is ignored.</param>
     /// <exception cref="ArgumentException">Another type or shape, or a label that is no class.</exception>
-    public static double Check(string op, Tensor labels, Shape rows, int classes, Tensor? weight, long ignoreIndex)
+    public static Tensor Weights(string op, Tensor logits, Tensor labels, Shape rows, Tensor? weight, long ignoreIndex)
     {
         if (labels.DType != DType.I64 || labels.Shape != rows)
             throw new ArgumentException($"{op}: labels are {labels.DType} {labels.Shape}, expected I64 {rows}");
-        long* label = labels.Pointer<long>();
-        double sum = 0;
-        for (long row = 0; row < labels.Count; row++)
-        {
-            if (label[row] == ignoreIndex)
-                continue;
-            if ((ulong)label[row] >= (ulong)classes)
-                throw new ArgumentException($"{op}: label {label[row]} at index {row} is not one of {classes} classes");
-            sum += Weight(weight, label[row]);
-        }
-
-        return sum;
+        int classes = logits.Shape[logits.Shape.Rank == 1 ? 0 : 1];
+        var weights = Step.Of(op, logits, labels).New(rows, logits.DType, op);
+        if (!labels.Device.IsHost)
+            Gpu.ClassTargetsGpu.Weights(op, labels, classes, weight, ignoreIndex, weights);
+        else if (logits.DType == DType.F64)
+            Weights<double>(op, labels, classes, weight, ignoreIndex, weights);
+        else
+            Weights<float>(op, labels, classes, weight, ignoreIndex, weights);
+        return weights;
     }
 
-    /// <summary>The weight of a class; 1 without weights.</summary>
-    public static double Weight(Tensor? weight, long label) =>
-        weight is null ? 1 : weight.DType == DType.F64 ? weight.Pointer<double>()[label] : weight.Pointer<float>()[label];
+    /// <summary>What is said of a label that is no class.</summary>
+    public static ArgumentException NoClass(string op, int classes, long label, long row) =>
+        new($"{op}: label {label} at index {row} is not one of {classes} classes");
+
+    private static void Weights<T>(string op, Tensor labels, int classes, Tensor? weight, long ignoreIndex, Tensor weights)
+        where T : unmanaged, INumber<T>
+    {
+        long* label = labels.Pointer<long>();
+        T* of = weight is null ? null : weight.Pointer<T>(), to = weights.Pointer<T>();
+        for (long row = 0; row < labels.Count; row++)
+        {
+            bool ignored = label[row] == ignoreIndex;
+            if (!ignored && (ulong)label[row] >= (ulong)classes)
+                throw NoClass(op, classes, label[row], row);
+            to[row] = ignored ? T.Zero : of == null ? T.One : of[label[row]];
+        }
+    }
 }

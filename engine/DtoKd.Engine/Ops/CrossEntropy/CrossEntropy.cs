@@ -33,7 +33,7 @@ public static partial class Op
         if (labelSmoothing is not (>= 0 and <= 1))
             throw new ArgumentException($"{op}: label smoothing {labelSmoothing}, expected 0 .. 1");
         bool soft = targets.DType.IsFloat();
-        double count = rows.Count;
+        Tensor? weights = null;
         if (soft)
         {
             Require.Shape(op, "target", targets, logits.Shape, logits);
@@ -46,7 +46,7 @@ public static partial class Op
             step.RefuseGradient($"{op} in its weight", weight);
             weight = weight is null ? null : Contiguous(weight);
             targets = Contiguous(targets);
-            count = ClassTargets.Check(op, targets, rows, classes, weight, ignoreIndex);
+            weights = ClassTargets.Weights(op, logits, targets, rows, weight, ignoreIndex);
         }
 
         logits = ClassTargets.Rows(logits);
@@ -58,11 +58,11 @@ public static partial class Op
         CrossEntropyKernels.For(logits).Forward(logits, targets, weight, loss, max, logSum, terms);
         if (step.Tracks(logits, targets))
             step.Record(loss, new CrossEntropyNode(logits, targets, weight, max, logSum, terms), logits, targets);
-        return Reduce(loss, reduction, count);
+        return weights is null ? Reduce(loss, reduction, rows.Count) : Reduce(loss, reduction, weights);
     }
 
     internal static readonly KernelTable<ICrossEntropyKernels> CrossEntropyKernels =
-        new(new CrossEntropyReference(), new CrossEntropyCpu());
+        new(new CrossEntropyReference(), new CrossEntropyCpu(), new Gpu.CrossEntropyGpu());
 
     /// <summary>With p = softmax(logits): dlogits = dy (p sum(q) - q); dtargets = - dy (1 - s) log p for probabilities.</summary>
     private sealed class CrossEntropyNode : Node

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using DtoKd.Engine.Cpu;
 
 namespace DtoKd.Engine;
@@ -52,7 +51,7 @@ internal sealed unsafe class KlDivergenceCpu : IKlDivergenceKernels
                 double logT = Math.Log(LaneRow.Sum<V, ShiftedExp<V>>(new(V.Of(kept[KlStats.TeacherMax]), scale), t, t, Classes));
                 kept[KlStats.StudentLogSum] = (float)logS;
                 kept[KlStats.TeacherLogSum] = (float)logT;
-                double divergence = LaneRow.Sum<V, DivergenceTerm<V>>(new(kept, temperature), s, t, Classes);
+                double divergence = LaneRow.Sum<V, DivergenceTerm<V>>(Term<V>(kept), s, t, Classes);
                 kept[KlStats.Divergence] = (float)divergence;
                 _loss[row] = (float)(temperature * temperature * divergence);
             }
@@ -65,7 +64,7 @@ internal sealed unsafe class KlDivergenceCpu : IKlDivergenceKernels
             {
                 long at = row * Classes;
                 Row<V>(
-                    new DivergenceTerm<V>(_stats + (row * KlStats.Count), temperature),
+                    Term<V>(_stats + (row * KlStats.Count)),
                     _student + at,
                     _teacher + at,
                     _dstudent == null ? null : _dstudent + at,
@@ -76,6 +75,14 @@ internal sealed unsafe class KlDivergenceCpu : IKlDivergenceKernels
             }
         }
 
+        private DivergenceTerm<V> Term<V>(float* kept)
+            where V : unmanaged, IFloatLane<V> => new(
+                V.Of(1 / temperature),
+                V.Of(kept[KlStats.StudentMax]),
+                V.Of(kept[KlStats.StudentLogSum]),
+                V.Of(kept[KlStats.TeacherMax]),
+                V.Of(kept[KlStats.TeacherLogSum]));
+
         private static void Row<V>(
             DivergenceTerm<V> term, float* s, float* t, float* ds, float* dt, V g, V divergence, long classes)
             where V : unmanaged, IFloatLane<V>
@@ -83,41 +90,12 @@ internal sealed unsafe class KlDivergenceCpu : IKlDivergenceKernels
             for (long i = 0; i < classes; i += V.Width)
             {
                 long left = classes - i;
-                V logQ = term.LogQ(LaneRow.Load<V>(s + i, left)), logP = term.LogP(LaneRow.Load<V>(t + i, left));
-                var p = V.Exp(logP);
+                V x = LaneRow.Load<V>(s + i, left), y = LaneRow.Load<V>(t + i, left);
                 if (ds != null)
-                    LaneRow.Store(g * (V.Exp(logQ) - p), ds + i, left);
+                    LaneRow.Store(g * term.StudentSlope(x, y), ds + i, left);
                 if (dt != null)
-                    LaneRow.Store(V.Select(V.Equal(p, V.Of(0)), V.Of(0), g * p * (logP - logQ - divergence)), dt + i, left);
+                    LaneRow.Store(g * term.TeacherSlope(x, y, divergence), dt + i, left);
             }
-        }
-    }
-
-    /// <summary>
-    /// p (log p - log q) - p + q of the student's and the teacher's logits, whose sum is that of its first part. No term is
-    /// negative, and an error in the logarithm of either sum of exponentials cancels, so that no digits are lost where p is nearly q.
-    /// </summary>
-    private readonly struct DivergenceTerm<V>(float* kept, double temperature) : ITerm<V>
-        where V : unmanaged, IFloatLane<V>
-    {
-        private readonly V _scale = V.Of(1 / temperature);
-        private readonly V _studentMax = V.Of(kept[KlStats.StudentMax]);
-        private readonly V _studentLogSum = V.Of(kept[KlStats.StudentLogSum]);
-        private readonly V _teacherMax = V.Of(kept[KlStats.TeacherMax]);
-        private readonly V _teacherLogSum = V.Of(kept[KlStats.TeacherLogSum]);
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V LogQ(V s) => ((s - _studentMax) * _scale) - _studentLogSum;
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V LogP(V t) => ((t - _teacherMax) * _scale) - _teacherLogSum;
-
-        public V Of(V s, V t)
-        {
-            V logP = LogP(t), logQ = LogQ(s), p = V.Exp(logP), q = V.Exp(logQ), r = logP - logQ;
-            // p (e^-r - 1 + r) is the same number without a difference of p and q, but e^-r may be out of range.
-            V term = V.Select(V.Less(V.Abs(r), V.Of(1)), p * (r + V.Expm1(-r)), (p * r) + (q - p));
-            return V.Select(V.Equal(p, V.Of(0)), q, term);
         }
     }
 }

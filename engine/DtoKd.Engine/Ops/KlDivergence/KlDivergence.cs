@@ -35,7 +35,7 @@ public static partial class Op
     }
 
     internal static readonly KernelTable<IKlDivergenceKernels> KlDivergenceKernels =
-        new(new KlDivergenceReference(), new KlDivergenceCpu());
+        new(new KlDivergenceReference(), new KlDivergenceCpu(), new Gpu.KlDivergenceGpu());
 
     /// <summary>
     /// With p = softmax(teacher / T), q = softmax(student / T): dstudent = T dy (q - p), dteacher = T dy p (log p - log q - KL).

@@ -30,44 +30,41 @@ public static unsafe partial class Op
         step.RefuseGradient($"{op} in its weight", weight);
         weight = weight is null ? null : Contiguous(weight);
         targets = Contiguous(targets);
-        double count = ClassTargets.Check(op, targets, rows, classes, weight, ignoreIndex);
+        var weights = ClassTargets.Weights(op, logProbabilities, targets, rows, weight, ignoreIndex);
         var x = ClassTargets.Rows(logProbabilities);
         var loss = step.New(rows, x.DType, op);
-        if (x.DType == DType.F64)
-            NllForward<double>(x, targets, weight, loss, classes, ignoreIndex);
+        if (!x.Device.IsHost)
+            Gpu.NllLossGpu.Forward(x, targets, weights, loss);
+        else if (x.DType == DType.F64)
+            NllForward<double>(x, targets, weights, loss);
         else
-            NllForward<float>(x, targets, weight, loss, classes, ignoreIndex);
+            NllForward<float>(x, targets, weights, loss);
         if (step.Tracks(x))
-            step.Record(loss, new NllLossNode(targets, weight, classes, ignoreIndex), x);
-        return Reduce(loss, reduction, count);
+            step.Record(loss, new NllLossNode(targets, weights), x);
+        return Reduce(loss, reduction, weights);
     }
 
     // One number per row is read: too little work to share out.
-    private static void NllForward<T>(Tensor x, Tensor targets, Tensor? weight, Tensor loss, int classes, long ignoreIndex)
+    private static void NllForward<T>(Tensor x, Tensor targets, Tensor weights, Tensor loss)
         where T : unmanaged, IFloatingPoint<T>
     {
-        T* from = x.Pointer<T>(), to = loss.Pointer<T>();
+        T* from = x.Pointer<T>(), weight = weights.Pointer<T>(), to = loss.Pointer<T>();
         long* label = targets.Pointer<long>();
+        int classes = x.Shape[^1];
+        // An ignored row's label may be no class.
         for (long row = 0; row < loss.Count; row++)
-        {
-            to[row] = label[row] == ignoreIndex
-                ? T.Zero
-                : -from[(row * classes) + label[row]] * T.CreateTruncating(ClassTargets.Weight(weight, label[row]));
-        }
+            to[row] = weight[row] == T.Zero ? T.Zero : -from[(row * classes) + label[row]] * weight[row];
     }
 
     private sealed class NllLossNode : Node
     {
         private readonly Tensor _targets;
-        private readonly Tensor? _weight;
-        private readonly int _classes;
-        private readonly long _ignoreIndex;
+        private readonly Tensor _weights;
 
-        public NllLossNode(Tensor targets, Tensor? weight, int classes, long ignoreIndex)
+        public NllLossNode(Tensor targets, Tensor weights)
         {
             _targets = Save(targets);
-            _weight = weight is null ? null : Save(weight);
-            (_classes, _ignoreIndex) = (classes, ignoreIndex);
+            _weights = Save(weights);
         }
 
         public override string Name => "nll_loss";
@@ -75,22 +72,26 @@ public static unsafe partial class Op
         public override void Backward(Tensor dy, Gradients into)
         {
             var dx = into.Step.Zeros(Inputs[0].Shape, dy.DType);
-            if (dy.DType == DType.F64)
-                Scatter<double>(Contiguous(dy), dx);
+            dy = Contiguous(dy);
+            if (!dy.Device.IsHost)
+                Gpu.NllLossGpu.Backward(dy, _targets, _weights, dx);
+            else if (dy.DType == DType.F64)
+                Scatter<double>(dy, dx);
             else
-                Scatter<float>(Contiguous(dy), dx);
+                Scatter<float>(dy, dx);
             into.Give(0, dx);
         }
 
         private void Scatter<T>(Tensor dy, Tensor dx)
             where T : unmanaged, IFloatingPoint<T>
         {
-            T* from = dy.Pointer<T>(), to = dx.Pointer<T>();
+            T* from = dy.Pointer<T>(), weight = _weights.Pointer<T>(), to = dx.Pointer<T>();
             long* label = _targets.Pointer<long>();
+            int classes = dx.Shape[^1];
             for (long row = 0; row < dy.Count; row++)
             {
-                if (label[row] != _ignoreIndex)
-                    to[(row * _classes) + label[row]] = -from[row] * T.CreateTruncating(ClassTargets.Weight(_weight, label[row]));
+                if (weight[row] != T.Zero)
+                    to[(row * classes) + label[row]] = -from[row] * weight[row];
             }
         }
     }

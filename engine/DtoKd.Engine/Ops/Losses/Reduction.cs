@@ -23,4 +23,8 @@ public static partial class Op
         Reduction.Mean => Affine(Sum(values), 1 / count),
         _ => throw new ArgumentException($"unknown reduction {reduction}"),
     };
+
+    /// <summary>As above, where the mean divides by the sum of the samples' weights.</summary>
+    private static Tensor Reduce(Tensor values, Reduction reduction, Tensor weights) =>
+        reduction == Reduction.Mean ? Div(Sum(values), Sum(weights)) : Reduce(values, reduction, 1);
 }
