@@ -1,5 +1,6 @@
 using DtoKd.Engine;
 using DtoKd.Engine.Cpu;
+using DtoKd.Engine.Gpu;
 using DtoKd.Models;
 
 namespace DtoKd.Gpu.Tests;
@@ -7,47 +8,40 @@ namespace DtoKd.Gpu.Tests;
 /// <summary>A vision transformer of the smallest sizes that learns from labels and from a teacher's answers.</summary>
 public class DeiTTests
 {
-    private const int Batch = 4, Classes = 3, Side = 4;
+    private const int Batch = 3, Classes = 3, Side = 4;
 
-    private static readonly DeiTConfig _config = new(PatchSize: 2, Size: 8, Depth: 2, Heads: 2, Distilled: true, DropPath: 0.5) { Deviation = 0.5 };
+    private static readonly DeiTConfig _config = new(PatchSize: 2, Size: 8, Depth: 1, Heads: 2, Distilled: true, DropPath: 0.5) { Deviation = 0.5 };
 
     [Fact]
-    public void Losses_of_a_distillation_are_those_of_the_CPU()
+    public void A_distillation_has_the_losses_of_the_CPU_and_no_step_reads_the_device()
     {
         using var cpu = new CpuDevice(1);
-        double[] expected = Train(cpu, steps: 3), actual = Train(Emulator.Device, steps: 3);
+        double[] expected = Train(cpu), actual = Train(Emulator.Device);
         for (int i = 0; i < expected.Length; i++)
             Assert.Equal(expected[i], actual[i], 2e-5 * Math.Abs(expected[i]));
-        // It learns: both losses of the same images fall.
-        Assert.True(actual[^2] < actual[0] && actual[^1] < actual[1]);
+        Assert.NotEqual(actual[0], actual[2]);
         Assert.Equal(0, Emulator.Device.Pool.LiveBytes);
     }
 
-    [Fact]
-    public void Forward_losses_backward_and_update_read_nothing_from_the_device()
-    {
-        using var student = new Student(Emulator.Device);
-        using var step = Step.Training(Emulator.Device, 1, 1);
-        var batch = student.Inputs(step);
-        long reads = Emulator.Device.HostReads;
-        student.Learn(step, batch, 1);
-        Assert.Equal(reads, Emulator.Device.HostReads);
-    }
-
-    // Cross-entropy and divergence of each step.
-    private static double[] Train(Device device, int steps)
+    // Cross-entropy and divergence before and after an update.
+    private static double[] Train(Device device)
     {
         using var student = new Student(device);
         var losses = new List<double>();
-        for (int number = 1; number <= steps; number++)
+        for (int number = 1; number <= 2; number++)
         {
             using var step = Step.Training(device, seed: 7, (ulong)number);
-            var (task, kl) = student.Learn(step, student.Inputs(step), number);
+            var batch = student.Inputs(step);
+            long reads = Reads(device);
+            var (task, kl) = student.Learn(step, batch, number);
+            Assert.Equal(reads, Reads(device));
             losses.AddRange([task.Item(), kl.Item()]);
         }
 
         return [.. losses];
     }
+
+    private static long Reads(Device device) => (device as GpuDevice)?.HostReads ?? 0;
 
     private sealed class Student : IDisposable
     {
@@ -71,7 +65,7 @@ public class DeiTTests
                 Array.ConvertAll(Enumerable.Range(0, count).ToArray(), i => 2 * MathF.Sin(frequency * i));
             return (
                 step.From(Wave(Batch * 3 * Side * Side, 0.7f), [Batch, 3, Side, Side]),
-                step.From([0L, 2, 1, 2], [Batch]),
+                step.From([0L, 2, 1], [Batch]),
                 step.From(Wave(Batch * Classes, 1.9f), [Batch, Classes]));
         }
 
