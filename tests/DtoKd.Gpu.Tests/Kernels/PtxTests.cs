@@ -27,12 +27,15 @@ public sealed class PtxTests(PtxTests.Compiler compiler) : IClassFixture<PtxTest
     [Theory]
     [InlineData("MapWithSlope<GeluFormula>", "fma.rn.f32")]
     [InlineData("MapFlat<UnaryValue<SqrtFormula>>", "sqrt.rn.f32")]
-    [InlineData("FoldRows<WarpOfRow, SumOf>", "shfl.sync.bfly.b32")]
+    [InlineData("FoldRows<SumOf>", "shfl.sync.bfly.b32")]
     [InlineData("RegisterProduct<LargeTile>", "cp.async.cg.shared.global")]
     [InlineData("RegisterProduct<LargeTile>", "ld.shared.v4.f32")]
     [InlineData("AttentionForward<Tile16>", "ld.shared.v4.f32")]
     [InlineData("AttentionForward<Tile8>", "ex2.approx.f32")]
     [InlineData("AttentionKeys<Tile16>", "ld.shared.v4.f32")]
+    [InlineData("ConvProduct<Rows128>", "cp.async.ca.shared.global")]
+    [InlineData("ConvProduct<Rows16>", "ld.shared.v4.f32")]
+    [InlineData("ConvWeightGradient<Rows64>", "cp.async.ca.shared.global")]
     [InlineData("DotKernel", "fma.rn.f64", "add.f64")]
     public void A_kernel_has_the_instructions_it_is_written_for(string kernel, params string[] anyOf)
     {

@@ -41,8 +41,7 @@ public static partial class Op
         return Mean(x, [2, 3], keepAxes);
     }
 
-    internal static readonly KernelTable<IAvgPoolKernels> AvgPoolKernels =
-        new(new AvgPoolReference(), new AvgPoolCpu(), new Gpu.AvgPoolGpu());
+    internal static readonly KernelTable<IAvgPoolKernels> AvgPoolKernels = new(new AvgPoolReference(), new AvgPoolCpu());
 
     private static Tensor AvgPool(string op, Tensor x, PoolWindows windows, bool countIncludePad)
     {

@@ -17,16 +17,41 @@ internal static class DepthwiseConvGpu
     public static void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, Tensor? bias, Tensor y, bool accumulate)
     {
         var args = DepthwiseArgs.Of(geometry, x, y, w, y.Count);
-        args.Bias = GpuDevice.View<float>(bias ?? y);
         args.HasBias = bias is null ? 0 : 1;
+        if (bias is not null)
+            args.Bias = GpuDevice.View<float>(bias);
         args.Accumulate = accumulate ? 1 : 0;
         GridStride.Launch<DepthwiseForward, DepthwiseArgs>((GpuDevice)y.Device, y.Count, args);
+    }
+
+    public static void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, FixedNorm norm, Tensor? residual, bool relu, Tensor y)
+    {
+        var device = (GpuDevice)y.Device;
+        var (kernel, one) = (geometry.Kernel, geometry with { C = geometry.O, Groups = geometry.O });
+        using var packed = new PackedWeights(device, w, norm, new()
+        {
+            Groups = geometry.O,
+            Pitch = 1,
+            Lines = geometry.KernelArea,
+            Depth = 1,
+            Order = new ConvWeights.Order(one, rowsAreOutputs: true),
+            Down = ConvPhase.Forward(geometry.OH, kernel.Height, 1, 0, 1),
+            Across = ConvPhase.Forward(geometry.OW, kernel.Width, 1, 0, 1),
+        });
+        var args = DepthwiseArgs.Of(geometry, x, y, w, y.Count);
+        args.W = packed.Weights;
+        args.Bias = packed.Shifts;
+        args.HasBias = 1;
+        args.HasResidual = residual is null ? 0 : 1;
+        if (residual is not null)
+            args.Residual = GpuDevice.View<float>(residual);
+        args.Relu = relu ? 1 : 0;
+        GridStride.Launch<DepthwiseForward, DepthwiseArgs>(device, y.Count, args);
     }
 
     public static void InputGradient(Conv2dGeometry geometry, Tensor dy, Tensor w, Tensor dx, bool accumulate)
     {
         var args = DepthwiseArgs.Of(geometry, dx, dy, w, dx.Count);
-        args.Bias = args.W;
         args.Accumulate = accumulate ? 1 : 0;
         GridStride.Launch<DepthwiseInputGradient, DepthwiseArgs>((GpuDevice)dx.Device, dx.Count, args);
     }
@@ -38,7 +63,6 @@ internal static class DepthwiseConvGpu
         using var sums = new PieceSums(device, dw, pieces, accumulate);
         var args = DepthwiseArgs.Of(geometry, x, dy, dw, dw.Count);
         args.W = sums.Pieces;
-        args.Bias = args.W;
         args.Piece = Piece;
         device.Launcher.Launch<DepthwiseWeightGradient, DepthwiseArgs>(pieces * dw.Count, device.GroupSize, args);
     }
@@ -47,8 +71,9 @@ internal static class DepthwiseConvGpu
 /// <summary>A depthwise convolution's images and sizes; a multiplier is the output channels of one input channel.</summary>
 internal struct DepthwiseArgs
 {
-    public ArrayView<float> X, Y, W, Bias;
-    public int Count, Piece, HasBias, Accumulate, Images, Channels, Multiplier, Height, Width, OutHeight, OutWidth, KernelH, KernelW;
+    public ArrayView<float> X, Y, W, Bias, Residual;
+    public int HasBias, HasResidual, Relu, Accumulate;
+    public int Count, Piece, Images, Channels, Multiplier, Height, Width, OutHeight, OutWidth, KernelH, KernelW;
     public int StrideH, StrideW, PaddingH, PaddingW, DilationH, DilationW;
 
     public static DepthwiseArgs Of(Conv2dGeometry geometry, Tensor x, Tensor y, Tensor w, long count) => new()
@@ -56,6 +81,8 @@ internal struct DepthwiseArgs
         X = GpuDevice.View<float>(x),
         Y = GpuDevice.View<float>(y),
         W = GpuDevice.View<float>(w),
+        Bias = GpuDevice.View<float>(y),
+        Residual = GpuDevice.View<float>(y),
         Count = checked((int)count),
         Images = geometry.N,
         Channels = geometry.C,
@@ -99,6 +126,10 @@ internal readonly struct DepthwiseForward : IKernel<DepthwiseArgs>
                 }
             }
 
+            if (args.HasResidual != 0)
+                sum += args.Residual[i];
+            if (args.Relu != 0)
+                sum = Ptx.Max(sum, 0);
             args.Y[i] = args.Accumulate != 0 ? args.Y[i] + sum : sum;
         }
     }

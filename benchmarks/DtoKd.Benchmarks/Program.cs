@@ -1,3 +1,0 @@
-using BenchmarkDotNet.Running;
-
-BenchmarkSwitcher.FromAssembly(typeof(DtoKd.Benchmarks.Operations).Assembly).Run(args);
