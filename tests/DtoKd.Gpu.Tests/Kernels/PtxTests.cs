@@ -27,7 +27,7 @@ public sealed class PtxTests(PtxTests.Compiler compiler) : IClassFixture<PtxTest
     [Theory]
     [InlineData("MapWithSlope<GeluFormula>", "fma.rn.f32")]
     [InlineData("MapFlat<UnaryValue<SqrtFormula>>", "sqrt.rn.f32")]
-    [InlineData("FoldRows<SumOf>", "shfl.sync.bfly.b32")]
+    [InlineData("FoldRows<WarpOfRow, SumOf>", "shfl.sync.bfly.b32")]
     [InlineData("RegisterProduct<LargeTile>", "cp.async.cg.shared.global")]
     [InlineData("RegisterProduct<LargeTile>", "ld.shared.v4.f32")]
     [InlineData("AttentionForward<Tile16>", "ld.shared.v4.f32")]

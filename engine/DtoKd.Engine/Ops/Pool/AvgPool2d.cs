@@ -41,7 +41,8 @@ public static partial class Op
         return Mean(x, [2, 3], keepAxes);
     }
 
-    internal static readonly KernelTable<IAvgPoolKernels> AvgPoolKernels = new(new AvgPoolReference(), new AvgPoolCpu());
+    internal static readonly KernelTable<IAvgPoolKernels> AvgPoolKernels =
+        new(new AvgPoolReference(), new AvgPoolCpu(), new Gpu.AvgPoolGpu());
 
     private static Tensor AvgPool(string op, Tensor x, PoolWindows windows, bool countIncludePad)
     {

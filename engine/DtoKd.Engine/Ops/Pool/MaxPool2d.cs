@@ -31,7 +31,8 @@ public static partial class Op
     public static Tensor AdaptiveMaxPool2d(Tensor x, Pair outputSize) =>
         MaxPool("adaptive_max_pool2d", x, PoolWindows.Adaptive("adaptive_max_pool2d", x, outputSize));
 
-    internal static readonly KernelTable<IMaxPoolKernels> MaxPoolKernels = new(new MaxPoolReference(), new MaxPoolCpu());
+    internal static readonly KernelTable<IMaxPoolKernels> MaxPoolKernels =
+        new(new MaxPoolReference(), new MaxPoolCpu(), new Gpu.MaxPoolGpu());
 
     private static Tensor MaxPool(string op, Tensor x, PoolWindows windows)
     {

@@ -55,10 +55,31 @@ internal sealed record PoolWindows(Shape Input, PoolAxis H, PoolAxis W)
 /// <summary>
 /// The windows along one axis: window i reads the elements Start[i], Start[i] + Step, ... below End[i], all inside the image.
 /// </summary>
-internal sealed record PoolAxis(int[] Start, int[] End, int[] PaddedSize, int Step)
+internal sealed class PoolAxis
 {
+    private PoolAxis(PoolRule rule)
+    {
+        Rule = rule;
+        Start = new int[rule.Windows];
+        End = new int[rule.Windows];
+        PaddedSize = new int[rule.Windows];
+        for (int i = 0; i < rule.Windows; i++)
+            (Start[i], End[i], PaddedSize[i]) = (rule.Start(i), rule.End(i), rule.PaddedSize(i));
+    }
+
+    /// <summary>What the tables are made from.</summary>
+    public PoolRule Rule { get; }
+
+    public int[] Start { get; }
+
+    public int[] End { get; }
+
+    public int[] PaddedSize { get; }
+
+    public int Step => Rule.Step;
+
     /// <summary>The number of windows.</summary>
-    public int Count => Start.Length;
+    public int Count => Rule.Windows;
 
     /// <summary>The number of elements of a window that lie inside the image.</summary>
     public int Size(int window) => Math.Max(0, (End[window] - Start[window] + Step - 1) / Step);
@@ -70,29 +91,66 @@ internal sealed record PoolAxis(int[] Start, int[] End, int[] PaddedSize, int St
         // A window that would begin in the padding behind the image is left out.
         if (ceilMode && (count - 1) * stride >= size + padding)
             count--;
-        var axis = new PoolAxis(new int[count], new int[count], new int[count], dilation);
-        for (int i = 0; i < count; i++)
-        {
-            int start = (i * stride) - padding;
-            int end = start + (dilation * (kernel - 1)) + 1;
-            axis.PaddedSize[i] = Math.Min(end, size + padding) - start;
-            axis.Start[i] = start < 0 ? start + ((-start + dilation - 1) / dilation * dilation) : start;
-            axis.End[i] = Math.Min(end, size);
-        }
-
-        return axis;
+        return new(new() { Pixels = size, Windows = count, Extent = (dilation * (kernel - 1)) + 1, Stride = stride, Padding = padding, Step = dilation });
     }
 
-    public static PoolAxis Adaptive(int size, int count)
-    {
-        var axis = new PoolAxis(new int[count], new int[count], new int[count], 1);
-        for (int i = 0; i < count; i++)
-        {
-            axis.Start[i] = (int)((long)i * size / count);
-            axis.End[i] = (int)((((long)(i + 1) * size) + count - 1) / count);
-            axis.PaddedSize[i] = axis.End[i] - axis.Start[i];
-        }
+    public static PoolAxis Adaptive(int size, int count) => new(new() { Pixels = size, Windows = count, Step = 1 });
+}
 
-        return axis;
+/// <summary>Where the windows along one axis lie, in numbers that a kernel can compute with.</summary>
+internal struct PoolRule
+{
+    /// <summary>The image's size, and how many windows there are.</summary>
+    public int Pixels, Windows;
+
+    /// <summary>From a window's first element to behind its last one, and from one window to the next: 0 if they are adaptive.</summary>
+    public int Extent, Stride;
+
+    /// <summary>What is added on each side, and from one element of a window to the next.</summary>
+    public int Padding, Step;
+
+    /// <summary>The first element of a window inside the image.</summary>
+    public readonly int Start(int window)
+    {
+        if (Stride == 0)
+            return (int)((long)window * Pixels / Windows);
+        int start = (window * Stride) - Padding;
+        return start < 0 ? start + ((-start + Step - 1) / Step * Step) : start;
+    }
+
+    /// <summary>Behind the last element of a window inside the image.</summary>
+    public readonly int End(int window)
+    {
+        if (Stride == 0)
+            return (int)((((long)(window + 1) * Pixels) + Windows - 1) / Windows);
+        int end = (window * Stride) - Padding + Extent;
+        return end < Pixels ? end : Pixels;
+    }
+
+    /// <summary>The elements of a window of step 1 that lie inside the image or its padding.</summary>
+    public readonly int PaddedSize(int window)
+    {
+        if (Stride == 0)
+            return End(window) - Start(window);
+        int left = Pixels + (2 * Padding) - (window * Stride);
+        return Extent < left ? Extent : left;
+    }
+
+    /// <summary>The first window that may have a pixel.</summary>
+    public readonly int FirstWith(int pixel)
+    {
+        if (Stride == 0)
+            return (int)((long)pixel * Windows / Pixels);
+        int before = pixel + Padding - Extent + 1;
+        return before <= 0 ? 0 : (before + Stride - 1) / Stride;
+    }
+
+    /// <summary>The last window that may have a pixel.</summary>
+    public readonly int LastWith(int pixel)
+    {
+        int last = Stride == 0
+            ? (int)((((long)(pixel + 1) * Windows) + Pixels - 1) / Pixels) - 1
+            : (pixel + Padding) / Stride;
+        return last < Windows ? last : Windows - 1;
     }
 }

@@ -3,7 +3,7 @@ using ILGPU;
 namespace DtoKd.Engine.Gpu;
 
 /// <summary>
-/// Reductions of [outer, reduced, inner] over the middle. Rows (inner = 1) take a group each, columns a thread each. What is
+/// Reductions of [outer, reduced, inner] over the middle. Rows (inner = 1) take a warp or group each, columns a thread each. What is
 /// longer than a piece is reduced in pieces of fixed length first, whose results are reduced in turn, so that a few long sums
 /// keep the device busy too. The cuts depend on the shape alone.
 /// </summary>
@@ -63,7 +63,7 @@ internal static class FoldGpu
             Inner = checked((int)inner),
         };
         if (inner == 1)
-            device.Launcher.Launch<FoldRows<TFold>, FoldArgs>(args.Count, device.GroupSize, args);
+            RowTeam.Launch<FoldRows<WarpOfRow, TFold>, FoldRows<GroupOfRow, TFold>, FoldArgs>(device, args.Count, Math.Min(piece, reduced), args);
         else
             GridStride.Launch<FoldColumns<TFold>, FoldArgs>(device, args.Count, args);
     }
@@ -76,21 +76,22 @@ internal struct FoldArgs
     public int Count, Reduced, Piece, Pieces, Inner;
 }
 
-/// <summary>A group for each piece of a row; a thread takes every so many elements, then the group folds by halves.</summary>
-internal readonly struct FoldRows<TFold> : IKernel<FoldArgs>
+/// <summary>A team for each piece of a row; a thread takes every so many elements, then the team folds by halves.</summary>
+internal readonly struct FoldRows<TTeam, TFold> : IKernel<FoldArgs>
+    where TTeam : struct, IRowTeam
     where TFold : struct, IFold
 {
     public static void Run(FoldArgs args)
     {
-        int piece = Grid.IdxX;
+        int piece = TTeam.Row;
         int row = piece / args.Pieces, first = (piece - (row * args.Pieces)) * args.Piece;
-        int end = IntrinsicMath.Min(first + args.Piece, args.Reduced);
+        int end = piece < args.Count ? IntrinsicMath.Min(first + args.Piece, args.Reduced) : 0;
         long start = (long)row * args.Reduced;
         var result = GpuLane.Of(TFold.Start);
-        for (int r = first + Group.IdxX; r < end; r += Group.DimX)
+        for (int r = first + TTeam.Rank; r < end; r += TTeam.Size)
             result = TFold.Of(result, new GpuLane(args.X[start + r]));
-        float all = GroupFold.Of<TFold>(result.Value);
-        if (Group.IdxX == 0)
+        float all = TTeam.Fold<TFold>(result.Value);
+        if (TTeam.Rank == 0 && piece < args.Count)
             args.Y[piece] = all;
     }
 }

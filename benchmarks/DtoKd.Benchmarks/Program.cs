@@ -1,0 +1,3 @@
+using BenchmarkDotNet.Running;
+
+BenchmarkSwitcher.FromAssembly(typeof(DtoKd.Benchmarks.Operations).Assembly).Run(args);
