@@ -109,7 +109,15 @@ public sealed class GpuDevice : Device
         _accelerator.Synchronize();
         base.Dispose();
         Faults.Dispose();
-        _accelerator.Dispose();
+        try
+        {
+            _accelerator.Dispose();
+        }
+        catch (CudaException)
+        {
+            // ILGPU keeps a buffer for which there was no room, and gives it back here in vain.
+        }
+
         _context.Dispose();
     }
 

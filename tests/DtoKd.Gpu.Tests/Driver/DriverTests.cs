@@ -1,0 +1,52 @@
+namespace DtoKd.Gpu.Tests.Driver;
+
+/// <summary>How a card would be driven: what reaches the driver, against what a driver and a card refuse.</summary>
+public sealed class DriverTests(StubDriver driver) : IClassFixture<StubDriver>
+{
+    // An H200's, of which the stub takes what is written to.
+    private const long Memory = 141L << 30;
+
+    // Nothing is computed, so answers are wrong; grids, groups, shared memory and arguments are those of a card.
+    [Fact]
+    public void Every_operation_launches_what_a_card_takes() => AssertTaken(driver.Run(Memory, "selftest", "--device", "cuda"));
+
+    [Theory]
+    [InlineData("step", "swin_tiny_patch4_window7_224", "64")]
+    [InlineData("kd", "regnety_160", "deit_tiny_patch16_224", "256", "--method", "exact")]
+    public void A_benchmark_of_full_size_launches_what_a_card_takes(params string[] workload)
+    {
+        var run = driver.Run(Memory, ["bench", .. workload, "--iterations", "1", "--device", "cuda"]);
+        AssertTaken(run);
+        Assert.True(run.ExitCode == 0 || run.Error.Contains("no kernel", StringComparison.Ordinal), run.Error);
+    }
+
+    [Fact]
+    public void The_device_is_listed_and_opened_through_libcuda_so_1()
+    {
+        var run = driver.Run(1L << 30, "info");
+        Assert.Equal(0, run.ExitCode);
+        Assert.Contains("cuda:0      Stub of a driver, 1.0 GiB, capability 9.0, driver of CUDA 13.0", run.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Out_of_memory_frees_the_cache_asks_again_and_then_names_the_owners()
+    {
+        var run = driver.Run(600 << 20, "bench", "gemm", "8192", "8192", "8192", "--device", "cuda");
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("Stub of a driver has no room for", run.Error, StringComparison.Ordinal);
+        Assert.Contains("most by ", run.Error, StringComparison.Ordinal);
+        Assert.Contains("lower the batch size", run.Error, StringComparison.Ordinal);
+        // The block that does not fit is asked for again after the cache is given back.
+        string[] refused = [.. run.Calls.Where(call => call.StartsWith("refused", StringComparison.Ordinal))];
+        Assert.Equal(refused[^1], refused[^2]);
+        Assert.Equal(run.Count("alloc"), run.Calls.Count(call => call.StartsWith("free", StringComparison.Ordinal) && call != "free 0"));
+    }
+
+    private static void AssertTaken(DriverRun run)
+    {
+        Assert.True(run.Count("launch") > 0, run.Error);
+        Assert.DoesNotContain(run.Calls, call => call.Contains("error", StringComparison.Ordinal));
+        // ILGPU loads vectors without asking where a view starts.
+        Assert.DoesNotContain(run.Calls, call => call.Contains("unaligned", StringComparison.Ordinal));
+    }
+}
