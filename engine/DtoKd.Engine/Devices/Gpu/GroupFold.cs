@@ -38,6 +38,30 @@ internal static class GroupFold
         return value;
     }
 
+    /// <summary>The smallest number of the warp, for every thread of it.</summary>
+    public static int SmallestOfWarp(int value)
+    {
+        for (int distance = 16; distance > 0; distance >>= 1)
+            value = IntrinsicMath.Min(value, Warp.ShuffleXor(value, distance));
+        return value;
+    }
+
+    /// <summary>The smallest number of the group, for every thread.</summary>
+    public static int Smallest(int value)
+    {
+        value = SmallestOfWarp(value);
+        var warps = SharedMemory.Allocate<int>(MaxWarps);
+        if (Warp.IsFirstLane)
+            warps[Warp.WarpIdx] = value;
+        Group.Barrier();
+        int all = warps[0];
+        int count = Group.DimX / Warp.WarpSize;
+        for (int i = 1; i < count; i++)
+            all = IntrinsicMath.Min(all, warps[i]);
+        Group.Barrier();
+        return all;
+    }
+
     /// <summary>The sums over threads of equal lanes, a thread of each warp, in the warps' order; right in the first warp.</summary>
     public static float SumOfWarps(float value)
     {

@@ -3,12 +3,12 @@ using ILGPU;
 namespace DtoKd.Engine.Gpu;
 
 /// <summary>
-/// The threads that share a row: a warp for rows of up to <see cref="RowTeam.WarpLength"/> elements, a group for longer ones. A
-/// thread of a team works on the elements Rank, Rank + Size, ... of the row; what it reads again comes from the first cache.
+/// The threads that share a line of elements along an axis. A thread of a team works on the elements Rank, Rank + Size, ... of the
+/// line; what it reads again comes from the first cache.
 /// </summary>
-internal interface IRowTeam
+internal interface ILineTeam
 {
-    /// <summary>The row of this thread. In the last group it may lie beyond the last one: such a team folds along without work.</summary>
+    /// <summary>The line of this thread. In the last group it may lie beyond the last one: such a team folds along without work.</summary>
     static abstract int Row { get; }
 
     static abstract int Rank { get; }
@@ -18,7 +18,13 @@ internal interface IRowTeam
     /// <summary>The fold over the team, for every thread.</summary>
     static abstract float Fold<TFold>(float value)
         where TFold : struct, IFold;
+
+    /// <summary>The smallest number of the team, for every thread.</summary>
+    static abstract int Smallest(int value);
 }
+
+/// <summary>A team for lines whose elements are neighbours: a warp for up to <see cref="RowTeam.WarpLength"/>, a group for more.</summary>
+internal interface IRowTeam : ILineTeam;
 
 /// <summary>A warp for each row.</summary>
 internal readonly struct WarpOfRow : IRowTeam
@@ -31,6 +37,8 @@ internal readonly struct WarpOfRow : IRowTeam
 
     public static float Fold<TFold>(float value)
         where TFold : struct, IFold => GroupFold.OfWarp<TFold>(value);
+
+    public static int Smallest(int value) => GroupFold.SmallestOfWarp(value);
 }
 
 /// <summary>A group for each row.</summary>
@@ -44,9 +52,39 @@ internal readonly struct GroupOfRow : IRowTeam
 
     public static float Fold<TFold>(float value)
         where TFold : struct, IFold => GroupFold.Of<TFold>(value);
+
+    public static int Smallest(int value) => GroupFold.Smallest(value);
 }
 
-/// <summary>Launches of kernels that work on rows.</summary>
+/// <summary>A thread for each line across rows: neighbouring threads read neighbouring columns.</summary>
+internal readonly struct ThreadOfColumn : ILineTeam
+{
+    public static int Row => (Grid.IdxX * Group.DimX) + Group.IdxX;
+
+    public static int Rank => 0;
+
+    public static int Size => 1;
+
+    public static float Fold<TFold>(float value)
+        where TFold : struct, IFold => value;
+
+    public static int Smallest(int value) => value;
+}
+
+/// <summary>The lines of a contiguous [outer, length, inner] along its middle, in row-major order.</summary>
+internal struct Lines(long outer, long length, long inner)
+{
+    public int Count = checked((int)(outer * inner)), Length = checked((int)length), Inner = checked((int)inner);
+
+    /// <summary>Where a line starts; its elements are <see cref="Inner"/> apart.</summary>
+    public readonly int First(int line)
+    {
+        int block = line / Inner;
+        return line + (block * (Length - 1) * Inner);
+    }
+}
+
+/// <summary>Launches of kernels that work on rows or lines.</summary>
 internal static class RowTeam
 {
     public const int WarpSize = 32;
@@ -67,5 +105,18 @@ internal static class RowTeam
             device.Launcher.Launch<TOfWarps, TArgs>((rows + warps - 1) / warps, device.GroupSize, args);
         else
             device.Launcher.Launch<TOfGroups, TArgs>(rows, device.GroupSize, args);
+    }
+
+    /// <summary>Launches a kernel over lines: rows as above, columns a thread each.</summary>
+    public static void Launch<TOfThreads, TOfWarps, TOfGroups, TArgs>(GpuDevice device, in Lines lines, in TArgs args)
+        where TOfThreads : struct, IKernel<TArgs>
+        where TOfWarps : struct, IKernel<TArgs>
+        where TOfGroups : struct, IKernel<TArgs>
+        where TArgs : struct
+    {
+        if (lines.Inner == 1)
+            Launch<TOfWarps, TOfGroups, TArgs>(device, lines.Count, lines.Length, args);
+        else if (lines.Count > 0)
+            device.Launcher.Launch<TOfThreads, TArgs>((lines.Count + device.GroupSize - 1) / device.GroupSize, device.GroupSize, args);
     }
 }

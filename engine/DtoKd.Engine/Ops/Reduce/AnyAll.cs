@@ -20,6 +20,12 @@ public static unsafe partial class Op
         var plan = new ReductionPlan(op, mask, axes);
         var arranged = Contiguous(plan.Arrange(mask));
         var y = plan.NewResult(step, keepAxes, DType.Bool, op);
+        if (!y.Device.IsHost)
+        {
+            Gpu.FindGpu.Run(arranged, sought, y, plan);
+            return y;
+        }
+
         bool* px = arranged.Pointer<bool>(), py = y.Pointer<bool>();
         for (long line = 0; line < y.Count; line++)
         {

@@ -59,12 +59,14 @@ public static unsafe partial class Op
         var indices = plan.NewResult(step, keepAxis, DType.I64, op);
         Locate<TOrder>(op, x, indices, plan);
         var values = plan.NewResult(step, keepAxis, x.DType, op);
-        if (x.DType == DType.F64)
+        if (!x.Device.IsHost)
+            Gpu.GatherGpu.Run(x, x.Shape.Axis(axis), Reshape(indices, plan.KeptShape), values);
+        else if (x.DType == DType.F64)
             Pick<double>(x, indices, values, plan);
         else
             Pick<float>(x, indices, values, plan);
         if (step.Tracks(x))
-            step.Record(values, new PickNode(op, indices, plan), x);
+            step.Record(values, new PickNode(op, indices, plan, x.Shape.Axis(axis)), x);
         return (values, indices);
     }
 
@@ -73,7 +75,9 @@ public static unsafe partial class Op
     {
         if (plan.Reduced == 0 && indices.Count > 0)
             throw new ArgumentException($"{op}: nothing to choose from over an axis of size 0 of shape {x.Shape}");
-        if (x.DType == DType.F64)
+        if (!x.Device.IsHost)
+            TOrder.LocateOnGpu(x, indices, plan);
+        else if (x.DType == DType.F64)
             Locate<double, TOrder>(x, indices, plan);
         else
             Locate<float, TOrder>(x, indices, plan);
@@ -126,12 +130,13 @@ public static unsafe partial class Op
     {
         private readonly Tensor _indices;
         private readonly ReductionPlan _plan;
+        private readonly int _axis;
 
-        public PickNode(string op, Tensor indices, ReductionPlan plan)
+        public PickNode(string op, Tensor indices, ReductionPlan plan, int axis)
         {
             Name = op;
             _indices = Save(indices);
-            _plan = plan;
+            (_plan, _axis) = (plan, axis);
         }
 
         public override string Name { get; }
@@ -142,7 +147,9 @@ public static unsafe partial class Op
             if (!target.Accumulate)
                 target.Tensor.Clear();
             dy = Contiguous(dy);
-            if (dy.DType == DType.F64)
+            if (!dy.Device.IsHost)
+                Gpu.GatherGpu.Add(target.Tensor, _axis, Reshape(_indices, _plan.KeptShape), dy);
+            else if (dy.DType == DType.F64)
                 Add<double>(dy, target.Tensor);
             else
                 Add<float>(dy, target.Tensor);
@@ -162,17 +169,24 @@ public static unsafe partial class Op
     {
         static abstract bool Before<T>(T a, T b)
             where T : INumber<T>;
+
+        /// <summary>Launches the kernel of this order.</summary>
+        static abstract void LocateOnGpu(Tensor x, Tensor indices, ReductionPlan plan);
     }
 
     private readonly struct Larger : IOrder
     {
         public static bool Before<T>(T a, T b)
             where T : INumber<T> => a > b;
+
+        public static void LocateOnGpu(Tensor x, Tensor indices, ReductionPlan plan) => Gpu.ArgGpu.Run<LargerOf>(x, indices, plan);
     }
 
     private readonly struct Smaller : IOrder
     {
         public static bool Before<T>(T a, T b)
             where T : INumber<T> => a < b;
+
+        public static void LocateOnGpu(Tensor x, Tensor indices, ReductionPlan plan) => Gpu.ArgGpu.Run<SmallerOf>(x, indices, plan);
     }
 }

@@ -39,7 +39,9 @@ public static unsafe partial class Op
         {
             var dx = into.Step.New(_x.Shape, _x.DType, Name);
             dy = Contiguous(dy);
-            if (_x.DType == DType.F64)
+            if (!_x.Device.IsHost)
+                Gpu.ProdGpu.Backward(_x, dy, dx, _plan);
+            else if (_x.DType == DType.F64)
                 ProductOfOthers(_x.Pointer<double>(), dy.Pointer<double>(), dx.Pointer<double>(), _plan);
             else
                 ProductOfOthers(_x.Pointer<float>(), dy.Pointer<float>(), dx.Pointer<float>(), _plan);

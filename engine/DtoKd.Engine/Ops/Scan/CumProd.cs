@@ -1,8 +1,6 @@
-using System.Numerics;
-
 namespace DtoKd.Engine;
 
-public static unsafe partial class Op
+public static partial class Op
 {
     /// <summary>Products of the elements up to and including each one along an axis: y[r] = x[0] ... x[r].</summary>
     /// <param name="x">A float tensor.</param>
@@ -14,7 +12,7 @@ public static unsafe partial class Op
         x = Contiguous(x);
         var plan = new ReductionPlan("cumprod", x, [axis]);
         var y = step.New(x.Shape, x.DType, "cumprod");
-        Scan(x, y, plan, default(RunningProduct));
+        Scan<RunningProduct>(x, x, y, plan);
         if (step.Tracks(x))
             step.Record(y, new CumProdNode(x, plan), x);
         return y;
@@ -39,63 +37,48 @@ public static unsafe partial class Op
         public override void Backward(Tensor dy, Gradients into)
         {
             var before = into.Step.New(_x.Shape, _x.DType, Name);
-            Scan(_x, before, _plan, default(ProductBefore));
+            Scan<ProductBefore>(_x, _x, before, _plan);
             var dx = into.Step.New(_x.Shape, _x.DType, Name);
-            dy = Contiguous(dy);
-            if (_x.DType == DType.F64)
-                Scan(_x, dx, _plan, new ShareOfProducts<double>(dy.Pointer<double>(), _x.Pointer<double>()));
-            else
-                Scan(_x, dx, _plan, new ShareOfProducts<float>(dy.Pointer<float>(), _x.Pointer<float>()));
+            Scan<ShareOfProducts>(_x, Contiguous(dy), dx, _plan);
             into.Give(0, dx * before);
         }
     }
 
-    private readonly struct RunningProduct : IScan
+    internal readonly struct RunningProduct : IScan
     {
-        public void Line<T>(T* x, T* y, long count, long stride)
-            where T : unmanaged, INumber<T>
+        public static double Start => 1;
+
+        public static bool IsFromEnd => false;
+
+        public static double Next(ref double state, double x, double seed) => state *= x;
+    }
+
+    internal readonly struct ProductBefore : IScan
+    {
+        public static double Start => 1;
+
+        public static bool IsFromEnd => false;
+
+        public static double Next(ref double state, double x, double seed)
         {
-            double product = 1;
-            for (long i = 0; i < count * stride; i += stride)
-            {
-                product *= double.CreateTruncating(x[i]);
-                y[i] = T.CreateTruncating(product);
-            }
+            double before = state;
+            state *= x;
+            return before;
         }
     }
 
-    private readonly struct ProductBefore : IScan
+    /// <summary>The s of <see cref="CumProdNode"/>.</summary>
+    internal readonly struct ShareOfProducts : IScan
     {
-        public void Line<T>(T* x, T* y, long count, long stride)
-            where T : unmanaged, INumber<T>
-        {
-            double product = 1;
-            for (long i = 0; i < count * stride; i += stride)
-            {
-                y[i] = T.CreateTruncating(product);
-                product *= double.CreateTruncating(x[i]);
-            }
-        }
-    }
+        public static double Start => 0;
 
-    /// <summary>The s of <see cref="CumProdNode"/>; dy lies like x, whose start is known to find the line in it.</summary>
-    private readonly struct ShareOfProducts<TElement>(TElement* dy, TElement* firstX) : IScan
-        where TElement : unmanaged, INumber<TElement>
-    {
-        private readonly TElement* _dy = dy;
-        private readonly TElement* _firstX = firstX;
+        public static bool IsFromEnd => true;
 
-        public void Line<T>(T* x, T* y, long count, long stride)
-            where T : unmanaged, INumber<T>
+        public static double Next(ref double state, double x, double seed)
         {
-            var seed = _dy + ((TElement*)x - _firstX);
-            double share = 0;
-            for (long i = (count - 1) * stride; i >= 0; i -= stride)
-            {
-                share += double.CreateTruncating(seed[i]);
-                y[i] = T.CreateTruncating(share);
-                share *= double.CreateTruncating(x[i]);
-            }
+            double share = state + seed;
+            state = share * x;
+            return share;
         }
     }
 }

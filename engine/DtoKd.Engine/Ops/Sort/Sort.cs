@@ -39,7 +39,9 @@ public static unsafe partial class Op
         var rows = Contiguous(Transpose(x, axis, -1));
         var indices = step.New(rows.Shape.With(-1, k), DType.I64, op);
         var values = step.New(indices.Shape, x.DType, op);
-        if (x.DType == DType.F64)
+        if (!x.Device.IsHost)
+            Gpu.SortGpu.Run(rows, values, indices, descending);
+        else if (x.DType == DType.F64)
             SortRows<double>(rows, values, indices, descending);
         else
             SortRows<float>(rows, values, indices, descending);
@@ -105,7 +107,9 @@ public static unsafe partial class Op
             if (!target.Accumulate)
                 target.Tensor.Clear();
             dy = Contiguous(dy);
-            if (dy.DType == DType.F64)
+            if (!dy.Device.IsHost)
+                Gpu.GatherGpu.Add(target.Tensor, target.Tensor.Shape.Rank - 1, _indices, dy);
+            else if (dy.DType == DType.F64)
                 Add<double>(dy, target.Tensor);
             else
                 Add<float>(dy, target.Tensor);
