@@ -22,14 +22,6 @@ public class DeviceTests
     }
 
     [Fact]
-    public void A_precision_without_kernels_is_refused()
-    {
-        Assert.Equal(MatmulPrecision.Highest, Device.MatmulPrecision);
-        string message = Assert.Throws<NotSupportedException>(() => Device.MatmulPrecision = MatmulPrecision.High).Message;
-        Assert.Contains("High", message, StringComparison.Ordinal);
-    }
-
-    [Fact]
     public void Elements_travel_to_the_device_and_back()
     {
         using var step = Step.Evaluation(Device);

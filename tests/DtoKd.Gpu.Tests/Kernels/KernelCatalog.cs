@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Reflection;
 using DtoKd.Engine.Gpu;
 
 namespace DtoKd.Gpu.Tests.Kernels;
@@ -20,6 +21,18 @@ internal static class KernelCatalog
         .Where(type => KernelInterface(type) is not null)
         .SelectMany(Closed)
         .ToDictionary(Launcher.NameOf, kernel => (kernel, KernelInterface(kernel)!.GetGenericArguments()[0]));
+
+    /// <summary>The largest group of a kernel, and the bytes of shared memory that it is launched with.</summary>
+    public static (int Threads, int SharedBytes) LaunchOf(string kernel)
+    {
+        var (type, args) = All[kernel];
+        var read = typeof(KernelCatalog).GetMethod(nameof(Launch), BindingFlags.Static | BindingFlags.NonPublic)!.MakeGenericMethod(type, args);
+        return ((int, int))read.Invoke(null, null)!;
+    }
+
+    private static (int Threads, int SharedBytes) Launch<TKernel, TArgs>()
+        where TKernel : struct, IKernel<TArgs>
+        where TArgs : struct => (TKernel.MaxGroupSize, TKernel.SharedBytes);
 
     private static Type? KernelInterface(Type type) =>
         type.GetInterfaces().FirstOrDefault(one => one.IsGenericType && one.GetGenericTypeDefinition() == typeof(IKernel<>));

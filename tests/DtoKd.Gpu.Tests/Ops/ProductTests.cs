@@ -6,12 +6,14 @@ namespace DtoKd.Gpu.Tests.Ops;
 /// <summary>Every kernel of matrix products on every form of operands, whatever kernel a product of that shape would get.</summary>
 public class ProductTests
 {
-    private const int M = 140, N = 132, K = 83;
+    private const int M = 140, N = 132, K = 35;
 
-    public static TheoryData<bool, string> Forms => new(
-        from isLarge in new[] { true, false }
+    public static TheoryData<string, string> Forms => new(
+        from variant in ProductVariant.All
         from form in _forms.Keys
-        select (isLarge, form));
+        select (variant.Name, form));
+
+    public static TheoryData<string> Variants => [.. ProductVariant.All.Select(variant => variant.Name)];
 
     // Vectors of four need sizes and strides that are multiples of four: some forms have them, some do not.
     private static readonly Dictionary<string, Func<Step, (Tensor A, Tensor B)>> _forms = new()
@@ -29,41 +31,64 @@ public class ProductTests
 
     [Theory]
     [MemberData(nameof(Forms))]
-    public void A_form_gives_the_sums(bool isLarge, string form)
+    public void A_kernel_gives_the_sums_of_a_form(string variant, string form)
     {
         using var step = Step.Evaluation(Emulator.Device);
         var (a, b) = _forms[form](step);
-        Check(a, b, null, false, terms => ProductPlan.InPieces(isLarge, terms, 1));
+        Check(a, b, null, false, variant, pieces: 1);
     }
 
     [Theory]
-    [InlineData(true, false)]
-    [InlineData(false, false)]
-    [InlineData(true, true)]
-    [InlineData(false, true)]
-    public void Bias_and_the_sum_before_are_added_whether_sums_are_cut_or_not(bool isCut, bool isOdd)
+    [MemberData(nameof(Variants))]
+    public void Bias_and_the_sum_before_are_added_whether_sums_are_cut_or_not(string variant)
     {
         using var step = Step.Evaluation(Emulator.Device);
-        int n = isOdd ? 71 : 72;
-        var (a, b) = (Values(step, 70, 200), Values(step, 200, n));
-        Check(a, b, Values(step, n), true, terms => ProductPlan.InPieces(false, terms, isCut ? 3 : 1));
+        foreach (var (n, pieces) in new[] { (15, 3), (16, 1) })
+            Check(Values(step, 10, 200), Values(step, 200, n), Values(step, n), true, variant, pieces);
     }
 
     [Fact]
     public void Long_sums_of_small_results_are_cut_by_shape()
     {
         using var step = Step.Evaluation(Emulator.Device);
-        var y = step.Zeros([64, 64]);
-        var plan = ProductPlan.For(new MatMulPlan(step.Zeros([64, 1000]), step.Zeros([1000, 64]), y));
-        Assert.Equal(new ProductPlan(IsLarge: false, 3, 384), plan);
+        var shape = new MatMulPlan(step.Zeros([64, 1000]), step.Zeros([1000, 64]), step.Zeros([64, 64]));
+        Assert.Equal(new ProductPlan(Named("highest 64x64"), 3, 384), ProductPlan.For(shape, Emulator.Device));
     }
 
-    private static void Check(Tensor a, Tensor b, Tensor? bias, bool accumulate, Func<int, ProductPlan> choose)
+    [Fact]
+    public void The_device_says_which_numbers_are_multiplied_where_the_product_is_large()
+    {
+        using var device = GpuDevice.Emulated();
+        using var step = Step.Evaluation(device);
+        foreach (var precision in Enum.GetValues<MatmulPrecision>())
+        {
+            device.MatmulPrecision = precision;
+            Assert.Equal(precision, ProductPlan.For(Square(1024), device).Variant.Precision);
+            Assert.Equal(MatmulPrecision.Highest, ProductPlan.For(Square(64), device).Variant.Precision);
+        }
+
+        MatMulPlan Square(int n)
+        {
+            var x = step.Zeros([n, n]);
+            return new MatMulPlan(x, x, x);
+        }
+    }
+
+    private static ProductVariant Named(string name) => ProductVariant.All.Single(variant => variant.Name == name);
+
+    private static void Check(Tensor a, Tensor b, Tensor? bias, bool accumulate, string name, int pieces)
     {
         var step = Step.Of("product", a, b);
+        var variant = Named(name);
         var batch = Shape.Broadcast("product", a.Shape.Without(-1).Without(-1), b.Shape.Without(-1).Without(-1));
         var y = Values(step, [.. batch.ToArray(), a.Shape[^2], b.Shape[^1]]);
         double[] x = a.ToDoubles(), z = b.ToDoubles(), expected = y.ToDoubles(), added = bias?.ToDoubles() ?? new double[y.Shape[^1]];
+        foreach (double[] factors in new[] { x, z })
+        {
+            for (int i = 0; i < factors.Length; i++)
+                factors[i] = Rounded((float)factors[i], variant.Precision);
+        }
+
         int m = y.Shape[^2], n = y.Shape[^1], k = a.Shape[^1];
         for (int i = 0; i < expected.Length; i++)
         {
@@ -75,11 +100,23 @@ public class ProductTests
             expected[i] = sum;
         }
 
-        var plan = new MatMulPlan(a, b, y);
-        MatMulGpu.Run(a, b, bias, y, accumulate, plan, choose(plan.Inner));
+        var shape = new MatMulPlan(a, b, y);
+        MatMulGpu.Run(a, b, bias, y, accumulate, shape, ProductPlan.InPieces(variant, shape.Inner, pieces));
         double[] actual = y.ToDoubles();
         for (int i = 0; i < expected.Length; i++)
             Assert.True(Math.Abs(expected[i] - actual[i]) <= 1e-5 * Math.Sqrt(k), $"element {i} is {actual[i]}, not {expected[i]}");
+    }
+
+    /// <summary>The nearest number with the bits of the precision: ties away from zero in TF32, to even in bf16.</summary>
+    private static double Rounded(float x, MatmulPrecision precision)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(x);
+        return precision switch
+        {
+            MatmulPrecision.High => BitConverter.UInt32BitsToSingle((bits + 0x1000) & 0xFFFFE000),
+            MatmulPrecision.Medium => BitConverter.UInt32BitsToSingle((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000),
+            _ => x,
+        };
     }
 
     private static Tensor Values(Step step, params int[] sizes)

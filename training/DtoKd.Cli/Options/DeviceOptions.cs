@@ -22,7 +22,7 @@ internal sealed class DeviceOptions
         "--device", "NAME", "cpu, cuda or cuda:N, or auto: the first CUDA device that can be used, else the cpu [cpu]");
 
     private readonly Option<string> _precision = Parsing.Text(
-        "--matmul-precision", "LEVEL", "cuda: products in single precision (highest), TF32 (high) or bf16 (medium), of which only highest is there yet [highest]");
+        "--matmul-precision", "LEVEL", "cuda: products in single precision (highest), TF32 (high) or bf16 (medium) [highest]");
 
     public void AddTo(Command command)
     {

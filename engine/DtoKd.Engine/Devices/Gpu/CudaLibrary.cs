@@ -10,6 +10,10 @@ namespace DtoKd.Engine.Gpu;
 internal static class CudaLibrary
 {
     private static readonly Lock _lock = new();
+    private static readonly Lazy<nint> _library = new(() => TryLoad(typeof(ILGPU.Context).Assembly, null, out nint library)
+        ? library
+        : throw new NotSupportedException("there is no NVIDIA driver"));
+
     private static bool _resolves;
 
     /// <summary>Makes ILGPU find the library. Needed before its first context.</summary>
@@ -32,6 +36,29 @@ internal static class CudaLibrary
             return false;
         NativeLibrary.Free(library);
         return true;
+    }
+
+    /// <summary>Lets a kernel have more shared memory than the 48 KiB that every kernel may.</summary>
+    /// <exception cref="NotSupportedException">The device has not as much.</exception>
+    public static unsafe void AllowShared(nint function, int bytes)
+    {
+        // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+        const int MaxDynamicShared = 8;
+        var set = (delegate* unmanaged<nint, int, int, int>)NativeLibrary.GetExport(_library.Value, "cuFuncSetAttribute");
+        int error = set(function, MaxDynamicShared, bytes);
+        if (error != 0)
+            throw new NotSupportedException($"the driver gives a group no {bytes:N0} bytes of shared memory: error {error}");
+    }
+
+    /// <summary>The most shared memory, in bytes, that a group of a device may be allowed.</summary>
+    public static unsafe int MostShared(int device)
+    {
+        // CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+        const int MostOptIn = 97;
+        var get = (delegate* unmanaged<int*, int, int, int>)NativeLibrary.GetExport(_library.Value, "cuDeviceGetAttribute");
+        int bytes;
+        int error = get(&bytes, MostOptIn, device);
+        return error == 0 ? bytes : throw new NotSupportedException($"the driver does not say how much shared memory there is: error {error}");
     }
 
     private static bool TryLoad(Assembly assembly, DllImportSearchPath? path, out nint library) =>

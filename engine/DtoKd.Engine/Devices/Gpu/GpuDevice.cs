@@ -20,6 +20,7 @@ public sealed class GpuDevice : Device
         _accelerator = accelerator;
         GroupSize = groupSize;
         Launcher = new Launcher(accelerator);
+        MostShared = accelerator is CudaAccelerator cuda ? CudaLibrary.MostShared(cuda.DeviceId) : int.MaxValue;
         Faults = new IndexFaults(accelerator);
     }
 
@@ -43,16 +44,7 @@ public sealed class GpuDevice : Device
     public long HostReads { get; private set; }
 
     /// <summary>How products are computed from now on.</summary>
-    /// <exception cref="NotSupportedException">Anything but <see cref="MatmulPrecision.Highest"/>: no kernel uses the tensor cores yet.</exception>
-    public MatmulPrecision MatmulPrecision
-    {
-        get => MatmulPrecision.Highest;
-        set
-        {
-            if (value != MatmulPrecision.Highest)
-                throw new NotSupportedException($"products of precision '{value}' need kernels that are not written yet: use Highest");
-        }
-    }
+    public MatmulPrecision MatmulPrecision { get; set; }
 
     /// <summary>What every kernel is launched with.</summary>
     internal Launcher Launcher { get; }
@@ -65,6 +57,9 @@ public sealed class GpuDevice : Device
 
     /// <summary>The device's processors: a grid of a few groups for each keeps it busy.</summary>
     internal int Processors => _accelerator.NumMultiprocessors;
+
+    /// <summary>Bytes of shared memory that a kernel may ask for at its launch.</summary>
+    internal int MostShared { get; }
 
     /// <summary>Opens a CUDA device.</summary>
     /// <param name="index">Its number in the driver's list.</param>

@@ -11,6 +11,9 @@ internal interface IKernel<TArgs>
     /// <summary>The largest group it is launched with: what registers are shared among.</summary>
     static virtual int MaxGroupSize => 256;
 
+    /// <summary>Bytes of shared memory that are asked for at the launch: what a kernel needs more than 48 KiB for.</summary>
+    static virtual int SharedBytes => 0;
+
     static abstract void Run(TArgs args);
 }
 

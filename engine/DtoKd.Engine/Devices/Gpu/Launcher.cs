@@ -2,6 +2,7 @@ using ILGPU;
 using ILGPU.Backends;
 using ILGPU.Backends.EntryPoints;
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
 
 namespace DtoKd.Engine.Gpu;
 
@@ -28,7 +29,7 @@ internal sealed class Launcher(Accelerator accelerator)
     {
         var kernel = Loaded<TKernel, TArgs>();
         Launches++;
-        var config = new KernelConfig(checked((int)groups), groupSize);
+        var config = new KernelConfig(checked((int)groups), groupSize, kernel.Shared);
         if (Profile is not { } profile)
         {
             kernel.Start(accelerator.DefaultStream, config, args);
@@ -89,8 +90,11 @@ internal sealed class Launcher(Accelerator accelerator)
         try
         {
             var kernel = accelerator.LoadKernel(Compile(accelerator.GetBackend(), typeof(TKernel), typeof(TArgs)));
+            if (TKernel.SharedBytes > 0 && kernel is CudaKernel cuda)
+                CudaLibrary.AllowShared(cuda.FunctionPtr, TKernel.SharedBytes);
+            var shared = TKernel.SharedBytes > 0 ? SharedMemoryConfig.RequestDynamic<byte>(TKernel.SharedBytes) : SharedMemoryConfig.Empty;
             return new LaunchedKernel<TArgs>(
-                name, kernel.CreateLauncherDelegate<Action<AcceleratorStream, KernelConfig, TArgs>>());
+                name, shared, kernel.CreateLauncherDelegate<Action<AcceleratorStream, KernelConfig, TArgs>>());
         }
         catch (Exception exception)
         {
@@ -106,6 +110,7 @@ internal sealed class Launcher(Accelerator accelerator)
         public static readonly int Value = Interlocked.Increment(ref _kernels) - 1;
     }
 
-    private sealed record LaunchedKernel<TArgs>(string Name, Action<AcceleratorStream, KernelConfig, TArgs> Start)
+    private sealed record LaunchedKernel<TArgs>(
+        string Name, SharedMemoryConfig Shared, Action<AcceleratorStream, KernelConfig, TArgs> Start)
         where TArgs : struct;
 }

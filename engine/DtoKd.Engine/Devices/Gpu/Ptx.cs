@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.IR.Intrinsics;
 
@@ -31,6 +32,12 @@ internal struct Float4(float x, float y, float z, float w)
         Ptx.Fma(a.W, b.W, Ptx.Fma(a.Z, b.Z, Ptx.Fma(a.Y, b.Y, Ptx.Fma(a.X, b.X, sum))));
 }
 
+/// <summary>Two floats that are loaded and stored as one.</summary>
+internal struct Float2
+{
+    public float X, Y;
+}
+
 /// <summary>
 /// Single instructions of PTX. On a CUDA device a call is that instruction, on the emulator the method's own body runs.
 /// </summary>
@@ -38,7 +45,7 @@ internal struct Float4(float x, float y, float z, float w)
 /// A new one needs its method and nothing else. Of a body that works across the threads of a warp, <see cref="Warp"/> is the
 /// means. Instructions with addresses are not moved across other calls of this class, but arithmetic is.
 /// </remarks>
-internal static class Ptx
+internal static partial class Ptx
 {
     /// <summary>a b + c with one rounding.</summary>
     [Ptx("fma.rn.f32"), IntrinsicImplementation]
@@ -85,6 +92,11 @@ internal static class Ptx
     public static Float4 LoadShared4([Shared] ref float source, [Offset] int bytes) =>
         Unsafe.As<float, Float4>(ref Unsafe.AddByteOffset(ref source, bytes));
 
+    /// <summary>Stores two neighbours at a multiple of 8 bytes in shared memory.</summary>
+    [Ptx("st.shared.v2.f32"), IntrinsicImplementation]
+    public static void StoreShared2([Shared] ref float target, [Offset] int bytes, Float2 pair) =>
+        Unsafe.As<float, Float2>(ref Unsafe.AddByteOffset(ref target, bytes)) = pair;
+
     /// <summary>
     /// Begins to copy a number from global into shared memory, past the registers; 0 where <paramref name="read"/> is 0.
     /// </summary>
@@ -96,13 +108,13 @@ internal static class Ptx
         Unsafe.AddByteOffset(ref target, bytes) = read == 0 ? 0 : source;
     }
 
-    /// <summary>As <see cref="CopyAsync"/>, four neighbours at multiples of 16 bytes.</summary>
+    /// <summary>As <see cref="CopyAsync"/>, up to four neighbours at multiples of 16 bytes; zeros after the bytes that are read.</summary>
     [Ptx("cp.async.cg.shared.global"), IntrinsicImplementation]
-    public static void CopyAsync4([Shared] ref float target, ref float source, [Constant] int size, int read)
+    public static void CopyAsync4([Shared] ref float target, [Offset] int bytes, ref float source, [Constant] int size, int read)
     {
-        if (size != 4 * sizeof(float))
-            throw new ArgumentOutOfRangeException(nameof(size));
-        Unsafe.As<float, Float4>(ref target) = read == 0 ? default : Unsafe.As<float, Float4>(ref source);
+        var to = MemoryMarshal.CreateSpan(ref Unsafe.AddByteOffset(ref target, bytes), size / sizeof(float));
+        to.Clear();
+        MemoryMarshal.CreateSpan(ref source, read / sizeof(float)).CopyTo(to);
     }
 
     /// <summary>Closes a batch of the thread's asynchronous copies.</summary>

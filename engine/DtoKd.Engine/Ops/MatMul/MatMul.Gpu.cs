@@ -8,81 +8,134 @@ internal sealed class MatMulGpu : IMatMulKernels
     {
         if (y.Count == 0)
             return;
-        var plan = new MatMulPlan(a, b, y);
-        Run(a, b, bias, y, accumulate, plan, ProductPlan.For(plan));
+        var shape = new MatMulPlan(a, b, y);
+        Run(a, b, bias, y, accumulate, shape, ProductPlan.For(shape, (GpuDevice)y.Device));
     }
 
-    /// <summary>A product with a given choice of kernel and cut.</summary>
-    internal static void Run(Tensor a, Tensor b, Tensor? bias, Tensor y, bool accumulate, MatMulPlan plan, ProductPlan choice)
+    /// <summary>A product with a given kernel and cut.</summary>
+    internal static void Run(Tensor a, Tensor b, Tensor? bias, Tensor y, bool accumulate, MatMulPlan shape, ProductPlan plan)
     {
         var device = (GpuDevice)y.Device;
+        using var operands = new ProductOperands(a, b, shape, plan.Variant, device);
         var args = new ProductArgs
         {
-            A = Operand(a, plan.Rows, plan.RowStrideA, plan.ColumnStrideA, plan.Inner, plan, plan.A),
-            B = Operand(b, plan.Columns, plan.ColumnStrideB, plan.RowStrideB, plan.Inner, plan, plan.B),
+            A = operands.A,
+            B = operands.B,
             Y = GpuDevice.View<float>(y),
             // A view must be valid even where it is not read.
             Bias = GpuDevice.View<float>(bias ?? y),
             HasBias = bias is null ? 0 : 1,
             Accumulate = accumulate ? 1 : 0,
-            IsVectorY = plan.Columns % 4 == 0 && y.Offset % 4 == 0 ? 1 : 0,
-            M = plan.Rows,
-            N = plan.Columns,
-            K = plan.Inner,
-            Pieces = choice.Pieces,
-            PerPiece = choice.PerPiece,
-            Batch = new Walk(new StridedLoop(plan.Batch, plan.A, plan.B)),
+            IsVectorY = shape.Columns % 4 == 0 && y.Offset % 4 == 0 ? 1 : 0,
+            M = shape.Rows,
+            N = shape.Columns,
+            K = operands.Terms,
+            Pieces = plan.Pieces,
+            PerPiece = plan.PerPiece / plan.Variant.PerWord,
+            Batch = operands.Batch,
         };
         // A product of no terms reads nothing.
-        if (plan.Inner == 0)
+        if (shape.Inner == 0)
             args.A = args.B = new ProductOperand { X = args.Y, Lines = 1 };
-        if (choice.Pieces == 1)
+        long groups = plan.Variant.TilesOf(shape) * args.Batch.Count * plan.Pieces;
+        if (plan.Pieces == 1)
         {
-            Launch(device, choice, args);
+            plan.Variant.Launch(device, groups, args);
             return;
         }
 
         long count = y.Count;
-        var sums = new Storage(device.Pool, count * choice.Pieces * sizeof(float), "matmul");
+        var sums = new Storage(device.Pool, count * plan.Pieces * sizeof(float), "matmul");
         var whole = new ProductPieces.Args
         {
-            Parts = device.View<float>(sums, 0, count * choice.Pieces),
+            Parts = device.View<float>(sums, 0, count * plan.Pieces),
             Y = args.Y,
             Bias = args.Bias,
             HasBias = args.HasBias,
             Accumulate = args.Accumulate,
-            Columns = plan.Columns,
-            Pieces = choice.Pieces,
+            Columns = shape.Columns,
+            Pieces = plan.Pieces,
             Count = (int)count,
         };
-        (args.Y, args.HasBias, args.Accumulate, args.IsVectorY) = (whole.Parts, 0, 0, plan.Columns % 4 == 0 ? 1 : 0);
-        Launch(device, choice, args);
+        (args.Y, args.HasBias, args.Accumulate, args.IsVectorY) = (whole.Parts, 0, 0, shape.Columns % 4 == 0 ? 1 : 0);
+        plan.Variant.Launch(device, groups, args);
         GridStride.Launch<ProductPieces, ProductPieces.Args>(device, count, whole);
         sums.Release();
     }
+}
 
-    private static void Launch(GpuDevice device, ProductPlan choice, in ProductArgs args)
+/// <summary>The operands of a product as a kernel reads them: where they lie, or packed into scratch memory.</summary>
+internal readonly struct ProductOperands : IDisposable
+{
+    private readonly Storage? _packedA, _packedB;
+
+    public ProductOperands(Tensor a, Tensor b, MatMulPlan shape, ProductVariant variant, GpuDevice device)
     {
-        if (choice.IsLarge)
-            Launch<LargeTile>(device, args);
-        else
-            Launch<SmallTile>(device, args);
+        Strides stridesA = shape.A, stridesB = shape.B;
+        A = Operand(a, shape.Rows, shape.RowStrideA, shape.ColumnStrideA, shape, shape.A);
+        B = Operand(b, shape.Columns, shape.ColumnStrideB, shape.RowStrideB, shape, shape.B);
+        Terms = shape.Inner;
+        if (variant.Pack is not null && shape.Inner > 0)
+        {
+            Terms = variant.WordsOf(shape.Inner);
+            A = Packed(A, shape, variant, device, ref stridesA, out _packedA);
+            B = Packed(B, shape, variant, device, ref stridesB, out _packedB);
+        }
+
+        Batch = new Walk(new StridedLoop(shape.Batch, stridesA, stridesB));
     }
 
-    private static void Launch<TTile>(GpuDevice device, in ProductArgs args)
-        where TTile : struct, IProductTile
+    public ProductOperand A { get; }
+
+    public ProductOperand B { get; }
+
+    /// <summary>Words of a line.</summary>
+    public int Terms { get; }
+
+    /// <summary>The batch's offsets in both.</summary>
+    public Walk Batch { get; }
+
+    public void Dispose()
     {
-        long tiles = ProductPlan.Tiles(args.M, args.N, RegisterProduct<TTile>.Rows, RegisterProduct<TTile>.Columns);
-        device.Launcher.Launch<RegisterProduct<TTile>, ProductArgs>(
-            tiles * args.Batch.Count * args.Pieces, RegisterProduct<TTile>.MaxGroupSize, args);
+        _packedA?.Release();
+        _packedB?.Release();
     }
 
-    private static ProductOperand Operand(Tensor x, int lines, long line, long term, int terms, MatMulPlan plan, Strides strides)
+    private static ProductOperand Packed(
+        ProductOperand operand, MatMulPlan shape, ProductVariant variant, GpuDevice device, ref Strides strides, out Storage? scratch)
+    {
+        scratch = null;
+        if (variant.PerWord == 1 && operand.IsVectorAlong != 0)
+            return operand;
+        int words = variant.WordsOf(shape.Inner);
+        bool isOne = true;
+        for (int axis = 0; axis < shape.Batch.Rank; axis++)
+            isOne &= strides[axis] == 0 || shape.Batch[axis] == 1;
+        int matrices = isOne ? 1 : checked((int)shape.Batch.Count);
+        int count = checked(matrices * operand.Lines * words);
+        scratch = new Storage(device.Pool, (long)count * sizeof(uint), "matmul");
+        var source = strides;
+        variant.Pack!(device, new PackArgs
+        {
+            Source = operand,
+            Y = device.View<uint>(scratch, 0, count),
+            Terms = shape.Inner,
+            Words = words,
+            Matrices = matrices,
+            Batch = new Walk(new StridedLoop(shape.Batch, source)),
+        });
+        strides = Strides.Contiguous(shape.Batch);
+        for (int axis = 0; axis < shape.Batch.Rank; axis++)
+            strides[axis] *= isOne ? 0 : operand.Lines * words;
+        return new ProductOperand { X = device.View<float>(scratch, 0, count), Lines = operand.Lines, Line = words, Term = 1 };
+    }
+
+    private static ProductOperand Operand(Tensor x, int lines, long line, long term, MatMulPlan shape, Strides strides)
     {
         var view = GpuDevice.View<float>(x, out int first);
-        bool isVector = line == 1 && lines % 4 == 0 && x.Offset % 4 == 0 && (term % 4 == 0 || terms == 1);
-        for (int axis = 0; axis < plan.Batch.Rank; axis++)
-            isVector &= strides[axis] % 4 == 0 || plan.Batch[axis] == 1;
+        bool isAligned = x.Offset % 4 == 0;
+        for (int axis = 0; axis < shape.Batch.Rank; axis++)
+            isAligned &= strides[axis] % 4 == 0 || shape.Batch[axis] == 1;
         return new ProductOperand
         {
             X = view,
@@ -90,52 +143,10 @@ internal sealed class MatMulGpu : IMatMulKernels
             Lines = lines,
             Line = checked((int)line),
             Term = checked((int)term),
-            IsVector = isVector ? 1 : 0,
+            IsVector = isAligned && line == 1 && lines % 4 == 0 && (term % 4 == 0 || shape.Inner == 1) ? 1 : 0,
+            IsVectorAlong = isAligned && term == 1 && shape.Inner % 4 == 0 && (line % 4 == 0 || lines == 1) ? 1 : 0,
         };
     }
-}
-
-/// <summary>
-/// How a product is cut, by its shape alone: the same numbers on every card. Small results with long sums have them cut
-/// into pieces that are computed at the same time and added up in order.
-/// </summary>
-/// <param name="IsLarge">Whether in tiles of 128 x 128, else of 64 x 64.</param>
-/// <param name="Pieces">Pieces of the sums.</param>
-/// <param name="PerPiece">Terms in a piece, but for the last.</param>
-internal readonly record struct ProductPlan(bool IsLarge, int Pieces, int PerPiece)
-{
-    // Two groups for each of the 132 processors of the largest card so far, and a piece long enough to pay for its sum.
-    private const int EnoughGroups = 256;
-    private const int LeastTerms = 256;
-
-    // Whole slices of every kernel.
-    private const int PieceUnit = 64;
-
-    public static ProductPlan For(MatMulPlan plan)
-    {
-        long large = Tiles(plan.Rows, plan.Columns, 128, 128) * plan.Batch.Count;
-        if (plan.Rows > 64 && plan.Columns > 64)
-        {
-            var cut = Cut(isLarge: true, large, plan.Inner);
-            if (cut.Pieces * large >= EnoughGroups / 2)
-                return cut;
-        }
-
-        return Cut(isLarge: false, Tiles(plan.Rows, plan.Columns, 64, 64) * plan.Batch.Count, plan.Inner);
-    }
-
-    public static long Tiles(int rows, int columns, int tileRows, int tileColumns) =>
-        (long)((rows + tileRows - 1) / tileRows) * ((columns + tileColumns - 1) / tileColumns);
-
-    /// <summary>A cut into about as many pieces as are wanted.</summary>
-    public static ProductPlan InPieces(bool isLarge, int terms, int pieces)
-    {
-        int units = (terms + PieceUnit - 1) / PieceUnit, each = Math.Max(1, (units + pieces - 1) / pieces);
-        return new ProductPlan(isLarge, Math.Max(1, (units + each - 1) / each), each * PieceUnit);
-    }
-
-    private static ProductPlan Cut(bool isLarge, long groups, int terms) =>
-        InPieces(isLarge, terms, (int)Math.Clamp(EnoughGroups / groups, 1, Math.Max(1, terms / LeastTerms)));
 }
 
 /// <summary>Adds up the pieces of sums in order.</summary>

@@ -10,8 +10,8 @@ internal struct ProductOperand
     /// <summary>Where the first element is, lines, distances of neighbouring lines and of neighbouring terms of a sum.</summary>
     public int Start, Lines, Line, Term;
 
-    /// <summary>Whether four neighbouring lines can be read as one vector.</summary>
-    public int IsVector;
+    /// <summary>Whether four neighbouring lines can be read as one vector, and four neighbouring terms.</summary>
+    public int IsVector, IsVectorAlong;
 }
 
 /// <summary>What the kernels of matrix products take.</summary>
@@ -118,7 +118,7 @@ internal struct SliceCopy
         ref float to = ref shared[stage + _to];
         if (operand.IsVector != 0)
         {
-            Ptx.CopyAsync4(ref to, ref operand.X[_from0 + skip], 4 * sizeof(float), isInside ? 4 * sizeof(float) : 0);
+            Ptx.CopyAsync4(ref to, 0, ref operand.X[_from0 + skip], 4 * sizeof(float), isInside ? 4 * sizeof(float) : 0);
             return;
         }
 
