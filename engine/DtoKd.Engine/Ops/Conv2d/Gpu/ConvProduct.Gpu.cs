@@ -97,7 +97,7 @@ internal struct ConvLines
     public void Copy(ConvProductArgs args, ArrayView<float> shared, int stage)
     {
         if (_to >= 0)
-            Ptx.CopyAsync4(ref shared[stage + _to], ref args.Weights[_from], 4 * sizeof(float), _bytes);
+            Ptx.CopyAsync4(ref shared[stage + _to], 0, ref args.Weights[_from], 4 * sizeof(float), _bytes);
         _from += ConvWeights.Slice * args.Pitch;
     }
 }
