@@ -110,7 +110,7 @@ internal struct ConvLines
 internal readonly struct ConvProduct<TTile> : IKernel<ConvProductArgs>
     where TTile : struct, IConvTile
 {
-    public static int MaxGroupSize => ConvTile<TTile>.ThreadsInReach;
+    public static int MaxGroupSize => ConvTile<TTile>.Threads;
 
     private static int Columns => ConvTile<TTile>.Columns;
 

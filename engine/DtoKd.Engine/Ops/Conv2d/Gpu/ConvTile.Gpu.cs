@@ -72,9 +72,6 @@ internal static class ConvTile<TTile>
 
     public static int Threads => 32 * TTile.WarpsDown * TTile.WarpsAcross;
 
-    /// <summary>Threads that a processor has registers for, however few a group has: 128 registers each.</summary>
-    public static int ThreadsInReach => 512;
-
     public static int Rows => 8 * TTile.LanesDown * TTile.WarpsDown;
 
     public static int Columns => 8 * LanesAcross * TTile.WarpsAcross;

@@ -211,7 +211,7 @@ internal struct ConvPixel
 internal readonly struct ConvWeightGradient<TTile> : IKernel<ConvWeightGradientArgs>
     where TTile : struct, IConvTile
 {
-    public static int MaxGroupSize => ConvTile<TTile>.ThreadsInReach;
+    public static int MaxGroupSize => ConvTile<TTile>.Threads;
 
     // Channels or elements that are copied at once.
     private static int Step => ConvTile<TTile>.Threads / ConvTile<TTile>.Slice;
