@@ -109,7 +109,18 @@ internal readonly struct FoldColumns<TFold> : IKernel<FoldArgs>
             int end = IntrinsicMath.Min(first + args.Piece, args.Reduced);
             long at = (((long)outer * args.Reduced) + first) * args.Inner + column;
             var result = GpuLane.Of(TFold.Start);
-            for (int r = first; r < end; r++, at += args.Inner)
+            int r = first;
+            // Four loads under way at once: one after the other, their latency is what counts.
+            for (; r + 3 < end; r += 4)
+            {
+                GpuLane a = new(args.X[at]), b = new(args.X[at + args.Inner]);
+                at += 2 * (long)args.Inner;
+                GpuLane c = new(args.X[at]), d = new(args.X[at + args.Inner]);
+                at += 2 * (long)args.Inner;
+                result = TFold.Of(TFold.Of(TFold.Of(TFold.Of(result, a), b), c), d);
+            }
+
+            for (; r < end; r++, at += args.Inner)
                 result = TFold.Of(result, new GpuLane(args.X[at]));
             args.Y[i] = result.Value;
         }
