@@ -55,6 +55,19 @@ public class DeviceTests
         Assert.Equal(0, Op.Slice(step.Zeros([3], dtype), 0, 2, 3).Item());
     }
 
+    [Theory]
+    [InlineData(4)]
+    [InlineData(10_001)]
+    [InlineData(10_004)]
+    public void A_large_block_is_copied_by_vectors_or_by_the_driver(int count)
+    {
+        using var step = Step.Evaluation(Device);
+        float[] values = [.. Enumerable.Range(0, count).Select(i => (float)i)];
+        var to = step.Zeros([count]);
+        MachinePeak.Copy(Device, step.From(values, [count]), to);
+        Assert.Equal(values, to.ToArray<float>());
+    }
+
     [Fact]
     public void What_cannot_run_says_which_operation_and_where()
     {

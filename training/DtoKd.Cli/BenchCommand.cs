@@ -16,6 +16,9 @@ internal static class BenchCommand
     private const int OpIterations = 20;
     private const int WeighCalls = 2000;
 
+    // Far beyond any cache, and small enough for a laptop.
+    private const int CopiedMebibytes = 512;
+
     public static Command Create(Host host)
     {
         var model = Name("MODEL", "network of the zoo");
@@ -24,12 +27,18 @@ internal static class BenchCommand
         var op = Name("NAME", string.Join(", ", OpWorkload.Names));
         var batch = Count("BATCH", "images");
         var (m, n, k) = (Count("M", "rows"), Count("N", "columns"), Count("K", "terms of a sum"));
+        var size = Count("MIB", "size of a block");
+        size.DefaultValueFactory = _ => CopiedMebibytes;
+        var check = new Option<bool>("--check") { Description = "compares some elements with sums in double precision; exit code 1 if they differ" };
         var method = Parsing.Text("--method", "NAME", "how the two objectives are weighed [fixed]");
         method.DefaultValueFactory = _ => "fixed";
         return new Command("bench", "Times operations and whole training steps, one JSON line each.")
         {
-            Timed(host, "gemm", "One product [M, K] x [K, N].", OpIterations, [m, n, k], [],
-                (device, parsed) => new GemmWorkload(device, parsed.GetValue(m), parsed.GetValue(n), parsed.GetValue(k))),
+            Timed(host, "gemm", "One product [M, K] x [K, N].", OpIterations, [m, n, k], [check],
+                (device, parsed) => new GemmWorkload(device, parsed.GetValue(m), parsed.GetValue(n), parsed.GetValue(k)),
+                (workload, parsed) => !parsed.GetValue(check) || IsRight(host, (GemmWorkload)workload)),
+            Timed(host, "copy", "One block of memory to another; what is read and what is written counts.", OpIterations, [size], [],
+                (device, parsed) => new CopyWorkload(device, parsed.GetValue(size))),
             Timed(host, "step", "Training on labels: forward, backward, AdamW.", StepIterations, [model, batch], [],
                 (device, parsed) => TrainingWorkload.Step(device, parsed.GetValue(model)!, parsed.GetValue(batch))),
             Timed(host, "forward", "Answers without gradients.", StepIterations, [model, batch], [],
@@ -51,7 +60,8 @@ internal static class BenchCommand
         int defaultIterations,
         Argument[] arguments,
         Option[] options,
-        Func<Device, ParseResult, Workload> prepare)
+        Func<Device, ParseResult, Workload> prepare,
+        Func<Workload, ParseResult, bool>? isRight = null)
     {
         var iterations = Parsing.Whole<int>("--iterations", "timed runs; a quarter as many come before, untimed");
         iterations.DefaultValueFactory = _ => defaultIterations;
@@ -74,11 +84,27 @@ internal static class BenchCommand
             using var workload = prepare(where, parsed);
             var times = where.Profile = parsed.GetValue(profile) ? new OpProfile() : null;
             host.Output.WriteLine(Measurement.Of(where, workload, runs, host.Stop.Token).ToJson());
+            runs *= workload.Repeats;
             foreach (var (op, time, calls) in times?.Entries ?? [])
                 host.Error.WriteLine(FormattableString.Invariant($"{time.TotalMilliseconds / runs,10:F2} ms {calls / runs,6} x {op}"));
-            return ExitCode.Done;
+            return isRight is null || isRight(workload, parsed) ? ExitCode.Done : ExitCode.Failed;
         });
         return command;
+    }
+
+    private static bool IsRight(Host host, GemmWorkload workload)
+    {
+        double error = workload.LargestError();
+        bool isRight = error <= workload.ErrorLimit;
+        host.Output.WriteLine(JsonSerializer.Serialize(new
+        {
+            engine = Application.Name,
+            what = $"check {workload.Name}",
+            error = double.IsFinite(error) ? error : (double?)null,
+            limit = workload.ErrorLimit,
+            right = isRight,
+        }));
+        return isRight;
     }
 
     private static Command Balance(Host host)

@@ -15,7 +15,7 @@ namespace DtoKd.Training.Benchmarks;
 /// <param name="LeastMilliseconds">The fastest.</param>
 /// <param name="MostMilliseconds">The slowest.</param>
 /// <param name="PerSecond">Units of work a second, at the median.</param>
-/// <param name="Unit">The unit: <c>flop</c>, <c>images</c> or <c>items</c>.</param>
+/// <param name="Unit">The unit: <c>flop</c>, <c>bytes</c>, <c>images</c> or <c>items</c>.</param>
 /// <param name="ShareOfPeak">
 /// Of <see cref="MachinePeak"/>: arithmetic where the work is bound by it, bytes moved where it is bound by memory; null where
 /// neither is known.
@@ -68,15 +68,16 @@ public sealed record Measurement(
         {
             cancellation.ThrowIfCancellationRequested();
             long start = Stopwatch.GetTimestamp();
-            workload.Run();
+            for (int repeat = 0; repeat < workload.Repeats; repeat++)
+                workload.Run();
             device.Synchronize();
-            milliseconds[i] = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+            milliseconds[i] = Stopwatch.GetElapsedTime(start).TotalMilliseconds / workload.Repeats;
         }
 
         var work = card is null ? null : before with
         {
-            Launches = (card.Launches - before.Launches) / iterations,
-            HostReads = (card.HostReads - before.HostReads) / iterations,
+            Launches = (card.Launches - before.Launches) / (iterations * workload.Repeats),
+            HostReads = (card.HostReads - before.HostReads) / (iterations * workload.Repeats),
         };
         // What follows is not the workload's.
         device.Profile = null;
@@ -97,7 +98,7 @@ public sealed record Measurement(
             workload.Unit,
             workload.LeastSeconds(device) * 1e3 / median,
             peakBytes,
-            allocated / iterations,
+            allocated / (iterations * workload.Repeats),
             collections,
             work);
     }
@@ -114,6 +115,8 @@ public sealed record Measurement(
         max_ms = Math.Round(MostMilliseconds, 3),
         per_s = double.Parse(FormattableString.Invariant($"{PerSecond:G5}"), System.Globalization.CultureInfo.InvariantCulture),
         unit = Unit,
+        tflop_per_s = Unit == "flop" ? Math.Round(PerSecond / 1e12, 3) : (double?)null,
+        gb_per_s = Unit == "bytes" ? Math.Round(PerSecond / 1e9, 1) : (double?)null,
         peak_mb = PeakBytes >> 20,
         share_of_peak = ShareOfPeak is { } share ? Math.Round(share, 3) : (double?)null,
         managed_kb = ManagedBytes >> 10,

@@ -14,7 +14,7 @@ public abstract class Workload(string name, double units, string unit) : IDispos
     /// <summary>How many units one run does.</summary>
     public double Units { get; } = units;
 
-    /// <summary>The unit: <c>flop</c>, <c>images</c> or <c>items</c>.</summary>
+    /// <summary>The unit: <c>flop</c>, <c>bytes</c>, <c>images</c> or <c>items</c>.</summary>
     public string Unit { get; } = unit;
 
     /// <summary>Floating-point operations of one run; 0 when arithmetic is not what bounds it.</summary>
@@ -22,6 +22,9 @@ public abstract class Workload(string name, double units, string unit) : IDispos
 
     /// <summary>Bytes that one run has to move at least; 0 when memory is not what bounds it.</summary>
     public double Bytes { get; protected init; }
+
+    /// <summary>Runs between two waits for the device; more than one where waiting takes as long as the work.</summary>
+    public int Repeats { get; protected init; } = 1;
 
     /// <summary>Does the work once.</summary>
     public abstract void Run();

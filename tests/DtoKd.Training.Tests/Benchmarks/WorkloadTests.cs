@@ -1,0 +1,33 @@
+using System.Text.Json;
+using DtoKd.Engine.Cpu;
+using DtoKd.Training.Benchmarks;
+using DtoKd.Training.Tests.Cli;
+
+namespace DtoKd.Training.Tests.Benchmarks;
+
+public class WorkloadTests
+{
+    [Fact]
+    public void A_product_is_timed_and_compared_with_double_precision()
+    {
+        var run = Dtokd.Run("bench", "gemm", "33", "17", "65", "--iterations", "2", "--check");
+        Assert.Equal(0, run.ExitCode);
+        var lines = run.Output.Trim().Split('\n').Select(line => JsonDocument.Parse(line).RootElement).ToArray();
+        Assert.Equal("gemm 33x17x65", lines[0].GetProperty("what").GetString());
+        Assert.Equal("flop", lines[0].GetProperty("unit").GetString());
+        double error = lines[1].GetProperty("error").GetDouble();
+        // Rounded, but not by much.
+        Assert.InRange(error, 1e-9, 1e-5);
+        Assert.True(lines[1].GetProperty("right").GetBoolean());
+    }
+
+    [Fact]
+    public void A_copy_counts_what_is_read_and_what_is_written()
+    {
+        using var device = new CpuDevice(1);
+        using var copy = new CopyWorkload(device, 1);
+        Assert.Equal(2 << 20, copy.Units);
+        var measured = Measurement.Of(device, copy, 1);
+        Assert.Equal(copy.Units * 1e3 / measured.MedianMilliseconds, measured.PerSecond, 1.0);
+    }
+}
