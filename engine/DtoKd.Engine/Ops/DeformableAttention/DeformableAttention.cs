@@ -40,7 +40,7 @@ public static partial class Op
     }
 
     internal static readonly KernelTable<IDeformableAttentionKernels> DeformableAttentionKernels =
-        new(new DeformableAttentionKernels<double>(), new DeformableAttentionKernels<float>());
+        new(new DeformableAttentionKernels<double>(), new DeformableAttentionKernels<float>(), new Gpu.DeformableAttentionGpu());
 
     /// <summary>
     /// With g the product of a pixel's value and dy: a pixel gets dy by the weights it was read with, a weight what it had read
@@ -132,6 +132,9 @@ internal sealed class DeformableLevels
             throw new ArgumentException($"{op}: levels {string.Join(", ", shapes.ToArray())} have {pixels} pixels, value {value} {value[1]}");
         return new DeformableLevels(shapes.ToArray(), starts);
     }
+
+    /// <summary>Height and width of a level.</summary>
+    public Pair Size(int level) => _shapes[level];
 
     /// <summary>The first pixel of a level.</summary>
     public long Start(int level) => _starts[level];

@@ -64,7 +64,7 @@ public static partial class Op
     }
 
     internal static readonly KernelTable<IGridSampleKernels> GridSampleKernels =
-        new(new GridSampleKernels<double>(), new GridSampleKernels<float>());
+        new(new GridSampleKernels<double>(), new GridSampleKernels<float>(), new Gpu.GridSampleGpu());
 
     /// <summary>
     /// A pixel's gradient is the sum over the positions that read it, by their weights; a position's is the slope of what lies

@@ -67,7 +67,8 @@ public static partial class Op
             ResampleAxis.Of(x.Shape[3], size.Width, scale, 1, mode, alignCorners, antialias));
     }
 
-    internal static readonly KernelTable<IResampleKernels> ResampleKernels = new(new ResampleReference(), new ResampleCpu());
+    internal static readonly KernelTable<IResampleKernels> ResampleKernels =
+        new(new ResampleReference(), new ResampleCpu(), new Gpu.ResampleGpu());
 
     private static Tensor Resample(Tensor x, ResampleAxis h, ResampleAxis w)
     {
