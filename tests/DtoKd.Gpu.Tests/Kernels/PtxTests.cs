@@ -37,6 +37,8 @@ public sealed class PtxTests(PtxTests.Compiler compiler) : IClassFixture<PtxTest
     [InlineData("AttentionForward<Tile16>", "ld.shared.v4.f32")]
     [InlineData("AttentionForward<Tile8>", "ex2.approx.f32")]
     [InlineData("AttentionKeys<Tile16>", "ld.shared.v4.f32")]
+    [InlineData("WindowForward<Tile16>", "ld.global.nc.v4.f32")]
+    [InlineData("WindowBackward<Tile16>", "st.global.v4.f32")]
     [InlineData("ConvProduct<Rows128>", "cp.async.ca.shared.global")]
     [InlineData("ConvProduct<Rows16>", "ld.shared.v4.f32")]
     [InlineData("ConvWeightGradient<Rows64>", "cp.async.ca.shared.global")]

@@ -43,43 +43,13 @@ internal struct TileRows
     public static TileRows operator *(TileRows x, TileRows y) => new() { A = x.A * y.A, B = x.B * y.B, C = x.C * y.C, D = x.D * y.D };
 }
 
-/// <summary>The rows of an operand from which a group copies tiles, and the rows of a result into which it writes them.</summary>
-internal interface IPanel
-{
-    int Columns { get; }
-
-    /// <summary>Whether there is such a row of the tile.</summary>
-    bool Has(int row);
-
-    float Read(int row, int column);
-
-    /// <summary>Writes an element or adds to it.</summary>
-    void Write(int row, int column, float value);
-}
-
-/// <summary>Rows of a strided matrix: pointers and sizes of one operand.</summary>
-internal struct Panel(Matrix matrix, int at, int first, int rows, int columns) : IPanel
+/// <summary>Which matrices a group works on: pointers and sizes of one operand.</summary>
+internal struct Panel(Matrix matrix, int at, int first, int rows, int columns)
 {
     public Matrix Matrix = matrix;
 
-    /// <summary>Where the matrix starts, the first row of the tile, and how many rows there are.</summary>
-    public int At = at, First = first, Rows = rows;
-
-    public int Columns { get; } = columns;
-
-    public readonly bool Has(int row) => First + row < Rows;
-
-    public readonly float Read(int row, int column) => Matrix.X[Place(row, column)];
-
-    public readonly void Write(int row, int column, float value)
-    {
-        int place = Place(row, column);
-        if (Matrix.Accumulate != 0)
-            value += Matrix.X[place];
-        Matrix.X[place] = value;
-    }
-
-    private readonly int Place(int row, int column) => At + ((First + row) * Matrix.Row) + (column * Matrix.Column);
+    /// <summary>Where the matrix starts, the first row of the tile, and how many rows and columns there are.</summary>
+    public int At = at, First = first, Rows = rows, Columns = columns;
 }
 
 /// <summary>
@@ -89,8 +59,11 @@ internal struct Panel(Matrix matrix, int at, int first, int rows, int columns) :
 internal static class AttentionTile<TTile>
     where TTile : struct, IAttentionTile
 {
-    private const int Slice = 32;
-    private const int SlicePitch = Slice + 4;
+    /// <summary>Columns of the operands of dot products that lie in shared memory at a time.</summary>
+    public const int Slice = 32;
+
+    /// <summary>Floats from one row of a slice to the next.</summary>
+    public const int SlicePitch = Slice + 4;
 
     /// <summary>Threads along a side of the tile.</summary>
     public static int Lanes => TTile.Side / 4;
@@ -109,31 +82,40 @@ internal static class AttentionTile<TTile>
     public static int TileLength => TTile.Side * Pitch;
 
     /// <summary>The dot products of the rows of two panels; all threads have read the shared memory when it returns.</summary>
-    public static TileRows Dots<TPanel>(TPanel left, TPanel right, ArrayView<float> slices)
-        where TPanel : struct, IPanel
+    public static TileRows Dots(Panel left, Panel right, ArrayView<float> slices)
     {
-        // One view for both: ILGPU reads vectors only where it sees that they are aligned, and does not in the middle of a view.
-        var vectors = slices.Cast<Float4>();
-        int next = Lanes * (SlicePitch / 4), atL = Row * (SlicePitch / 4), atR = (4 * next) + (Column * (SlicePitch / 4));
         var sum = default(TileRows);
         for (int from = 0; from < left.Columns; from += Slice)
         {
             Load(left, from, Slice, slices, 0, SlicePitch);
             Load(right, from, Slice, slices, TTile.Side * SlicePitch, SlicePitch);
-            Group.Barrier();
-            for (int p = 0; p < Slice / 4; p++)
-            {
-                Float4 x = vectors[atR + p], y = vectors[atR + next + p];
-                Float4 z = vectors[atR + (2 * next) + p], w = vectors[atR + (3 * next) + p];
-                sum.A = Dots(vectors[atL + p], x, y, z, w, sum.A);
-                sum.B = Dots(vectors[atL + next + p], x, y, z, w, sum.B);
-                sum.C = Dots(vectors[atL + (2 * next) + p], x, y, z, w, sum.C);
-                sum.D = Dots(vectors[atL + (3 * next) + p], x, y, z, w, sum.D);
-            }
-
-            Group.Barrier();
+            sum = Dots(slices, sum);
         }
 
+        return sum;
+    }
+
+    /// <summary>
+    /// sum + the dot products of two slices, one behind the other, which the threads have written; all have read them when it
+    /// returns.
+    /// </summary>
+    public static TileRows Dots(ArrayView<float> slices, TileRows sum)
+    {
+        // One view for both: ILGPU reads vectors only where it sees that they are aligned, and does not in the middle of a view.
+        var vectors = slices.Cast<Float4>();
+        int next = Lanes * (SlicePitch / 4), atL = Row * (SlicePitch / 4), atR = (4 * next) + (Column * (SlicePitch / 4));
+        Group.Barrier();
+        for (int p = 0; p < Slice / 4; p++)
+        {
+            Float4 x = vectors[atR + p], y = vectors[atR + next + p];
+            Float4 z = vectors[atR + (2 * next) + p], w = vectors[atR + (3 * next) + p];
+            sum.A = Dots(vectors[atL + p], x, y, z, w, sum.A);
+            sum.B = Dots(vectors[atL + next + p], x, y, z, w, sum.B);
+            sum.C = Dots(vectors[atL + (2 * next) + p], x, y, z, w, sum.C);
+            sum.D = Dots(vectors[atL + (3 * next) + p], x, y, z, w, sum.D);
+        }
+
+        Group.Barrier();
         return sum;
     }
 
@@ -159,8 +141,7 @@ internal static class AttentionTile<TTile>
     }
 
     /// <summary>Copies columns of a panel as wide as a tile into shared memory.</summary>
-    public static void Load<TPanel>(TPanel panel, int firstColumn, ArrayView<float> target)
-        where TPanel : struct, IPanel => Load(panel, firstColumn, TTile.Side, target, 0, Pitch);
+    public static void Load(Panel panel, int firstColumn, ArrayView<float> target) => Load(panel, firstColumn, TTile.Side, target, 0, Pitch);
 
     /// <summary>Writes the tile of scores into shared memory.</summary>
     public static void Store(TileRows tile, ArrayView<float> target)
@@ -183,8 +164,7 @@ internal static class AttentionTile<TTile>
     }
 
     /// <summary>Writes or adds a tile of sums to a panel's columns.</summary>
-    public static void Store<TPanel>(TileRows tile, TPanel panel, int firstColumn, float factor)
-        where TPanel : struct, IPanel
+    public static void Store(TileRows tile, Panel panel, int firstColumn, float factor)
     {
         StoreRow(tile.A, panel, 0, firstColumn, factor);
         StoreRow(tile.B, panel, Lanes, firstColumn, factor);
@@ -250,14 +230,14 @@ internal static class AttentionTile<TTile>
         D = Float4.MultiplyAdd(d, row, sum.D),
     };
 
-    private static void Load<TPanel>(TPanel panel, int firstColumn, int columns, ArrayView<float> target, int first, int pitch)
-        where TPanel : struct, IPanel
+    private static void Load(Panel panel, int firstColumn, int columns, ArrayView<float> target, int first, int pitch)
     {
         for (int i = Group.IdxX; i < TTile.Side * columns; i += TTile.Threads)
         {
             int row = i / columns, column = i - (row * columns);
-            bool inside = panel.Has(row) && firstColumn + column < panel.Columns;
-            target[first + (row * pitch) + column] = inside ? panel.Read(row, firstColumn + column) : 0;
+            bool inside = panel.First + row < panel.Rows && firstColumn + column < panel.Columns;
+            int at = panel.At + ((panel.First + row) * panel.Matrix.Row) + ((firstColumn + column) * panel.Matrix.Column);
+            target[first + (row * pitch) + column] = inside ? panel.Matrix.X[at] : 0;
         }
     }
 
@@ -278,12 +258,11 @@ internal static class AttentionTile<TTile>
         target[at + (3 * next)] = row.W;
     }
 
-    private static void StoreRow<TPanel>(Float4 values, TPanel panel, int row, int firstColumn, float factor)
-        where TPanel : struct, IPanel
+    private static void StoreRow(Float4 values, Panel panel, int row, int firstColumn, float factor)
     {
-        row += Row;
+        row += panel.First + Row;
         int column = firstColumn + (4 * Column);
-        if (!panel.Has(row))
+        if (row >= panel.Rows)
             return;
         StoreElement(values.X * factor, panel, row, column);
         StoreElement(values.Y * factor, panel, row, column + 1);
@@ -291,11 +270,14 @@ internal static class AttentionTile<TTile>
         StoreElement(values.W * factor, panel, row, column + 3);
     }
 
-    private static void StoreElement<TPanel>(float value, TPanel panel, int row, int column)
-        where TPanel : struct, IPanel
+    private static void StoreElement(float value, Panel panel, int row, int column)
     {
-        if (column < panel.Columns)
-            panel.Write(row, column, value);
+        if (column >= panel.Columns)
+            return;
+        int at = panel.At + (row * panel.Matrix.Row) + (column * panel.Matrix.Column);
+        if (panel.Matrix.Accumulate != 0)
+            value += panel.Matrix.X[at];
+        panel.Matrix.X[at] = value;
     }
 
     private static Float4 ScoresOfRow(AttentionArgs args, Places at, Float4 dots, int query, int key, int nextQuery, int nextKey) => new(

@@ -1,0 +1,186 @@
+using ILGPU;
+
+namespace DtoKd.Engine.Gpu;
+
+/// <summary>
+/// What both kernels do with the tile of a window's scores. Products with the rows of the map are computed in strips of half a
+/// tile's columns, as a head of Swin is 32 wide: a thread has four columns of the rows <c>Row</c> and <c>Row + Side / 2</c>.
+/// </summary>
+internal static class WindowTile<TTile>
+    where TTile : struct, IAttentionTile
+{
+    /// <summary>Floats that a strip of rows needs.</summary>
+    public static int StripLength => TTile.Side * StripPitch;
+
+    // As in tiles, vectors of neighbouring rows begin in different banks.
+    private static int StripPitch => Strip + 4;
+
+    private static int Strip => TTile.Side / 2;
+
+    private static int Column => Group.IdxX % (Strip / 4);
+
+    private static int Row => Group.IdxX / (Strip / 4);
+
+    /// <summary>Finds a window's tokens; all threads have read those of the window before.</summary>
+    public static void Find(WindowArgs args, int window, ArrayView<WindowToken> tokens)
+    {
+        Group.Barrier();
+        int token = Group.IdxX;
+        if (token < TTile.Side)
+        {
+            int across = args.Width / args.Window, windows = args.Height / args.Window * across;
+            int image = window / windows, tile = window - (image * windows);
+            int down = token / args.Window, right = token - (down * args.Window);
+            // In the rolled map; no row of the tile beyond the last token is in it.
+            int row = (tile / across * args.Window) + down, column = (tile % across * args.Window) + right;
+            int part = (3 * Part(row, args.Height, args.Window, args.Down)) + Part(column, args.Width, args.Window, args.Right);
+            row = Unrolled(row + args.Down, args.Height);
+            column = Unrolled(column + args.Right, args.Width);
+            bool inside = token < args.Window * args.Window;
+            tokens[token] = new()
+            {
+                Place = inside ? (((image * args.Height) + row) * args.Width) + column : -1,
+                Code = inside ? (down * ((2 * args.Window) - 1)) + right : 0,
+                Part = part,
+            };
+        }
+
+        Group.Barrier();
+    }
+
+    /// <summary>The softmax of a window's scores; rows that are no tokens have numbers of no meaning.</summary>
+    public static TileRows Probabilities(WindowArgs args, int head, ArrayView<WindowToken> tokens, ArrayView<float> slices)
+    {
+        var p = Dots(args, tokens, new(args.Qkv, args, 3, 0, head), new(args.Qkv, args, 3, 1, head), slices);
+        int lanes = AttentionTile<TTile>.Lanes, row = AttentionTile<TTile>.Row, column = AttentionTile<TTile>.Column;
+        WindowToken x = tokens[column], y = tokens[column + lanes], z = tokens[column + (2 * lanes)], w = tokens[column + (3 * lanes)];
+        p.A = Scores(args, head, p.A, tokens[row], x, y, z, w);
+        p.B = Scores(args, head, p.B, tokens[row + lanes], x, y, z, w);
+        p.C = Scores(args, head, p.C, tokens[row + (2 * lanes)], x, y, z, w);
+        p.D = Scores(args, head, p.D, tokens[row + (3 * lanes)], x, y, z, w);
+        p = AttentionMath.Exp(p, AttentionTile<TTile>.FoldRows<Op.LargerOf>(p));
+        var sum = AttentionTile<TTile>.FoldRows<SumOf>(p);
+        return p * new Float4(1 / sum.X, 1 / sum.Y, 1 / sum.Z, 1 / sum.W);
+    }
+
+    /// <summary>The dot products of the rows of two maps; all threads have read the shared memory when it returns.</summary>
+    public static TileRows Dots(
+        WindowArgs args, ArrayView<WindowToken> tokens, WindowRows left, WindowRows right, ArrayView<float> slices)
+    {
+        const int Vectors = AttentionTile<TTile>.Slice / 4, Pitch = AttentionTile<TTile>.SlicePitch / 4;
+        var target = slices.Cast<Float4>();
+        var sum = default(TileRows);
+        for (int from = 0; from < args.Depth; from += AttentionTile<TTile>.Slice)
+        {
+            for (int i = Group.IdxX; i < TTile.Side * Vectors; i += TTile.Threads)
+            {
+                int row = i / Vectors, vector = i - (row * Vectors), place = tokens[row].Place, column = from + (4 * vector);
+                Float4 l = Read(args, left, place, column), r = Read(args, right, place, column);
+                target[(row * Pitch) + vector] = l;
+                target[((TTile.Side + row) * Pitch) + vector] = r;
+            }
+
+            sum = AttentionTile<TTile>.Dots(slices, sum);
+        }
+
+        return sum;
+    }
+
+    /// <summary>
+    /// The tile in shared memory times the rows of a map, times a factor, written to the rows of another map; all threads have read
+    /// the shared memory when it returns.
+    /// </summary>
+    public static void Multiply(
+        WindowArgs args,
+        ArrayView<WindowToken> tokens,
+        ArrayView<float> tile,
+        WindowRows rows,
+        ArrayView<float> strip,
+        WindowRows result,
+        float factor)
+    {
+        int vectors = Strip / 4, pitch = StripPitch / 4, tilePitch = AttentionTile<TTile>.Pitch / 4;
+        int fours = ((args.Window * args.Window) + 3) / 4;
+        ArrayView<Float4> l = tile.Cast<Float4>(), r = strip.Cast<Float4>();
+        for (int from = 0; from < args.Depth; from += Strip)
+        {
+            for (int i = Group.IdxX; i < TTile.Side * vectors; i += TTile.Threads)
+            {
+                int row = i / vectors, vector = i - (row * vectors);
+                r[(row * pitch) + vector] = Read(args, rows, tokens[row].Place, from + (4 * vector));
+            }
+
+            Group.Barrier();
+            int atA = Row * tilePitch, atB = (Row + Strip) * tilePitch, atR = Column;
+            Float4 sumA = default, sumB = default;
+            for (int p = 0; p < fours; p++, atR += 4 * pitch)
+            {
+                Float4 a = l[atA + p], b = l[atB + p];
+                Float4 x = r[atR], y = r[atR + pitch], z = r[atR + (2 * pitch)], w = r[atR + (3 * pitch)];
+                sumA = Float4.MultiplyAdd(a.W, w, Float4.MultiplyAdd(a.Z, z, Float4.MultiplyAdd(a.Y, y, Float4.MultiplyAdd(a.X, x, sumA))));
+                sumB = Float4.MultiplyAdd(b.W, w, Float4.MultiplyAdd(b.Z, z, Float4.MultiplyAdd(b.Y, y, Float4.MultiplyAdd(b.X, x, sumB))));
+            }
+
+            Group.Barrier();
+            Write(args, result, tokens[Row].Place, from + (4 * Column), sumA * factor);
+            Write(args, result, tokens[Row + Strip].Place, from + (4 * Column), sumB * factor);
+        }
+    }
+
+    /// <summary>Four columns of a token's row; zeros beyond the last one and for a row that is no token.</summary>
+    private static Float4 Read(WindowArgs args, WindowRows rows, int place, int column)
+    {
+        if (place < 0 || column >= args.Depth)
+            return default;
+        int at = rows.First + (place * rows.Stride) + column;
+        if (args.HasVectors != 0)
+            return Ptx.LoadReadOnly4(ref rows.X[at]);
+        return new(
+            rows.X[at],
+            column + 1 < args.Depth ? rows.X[at + 1] : 0,
+            column + 2 < args.Depth ? rows.X[at + 2] : 0,
+            column + 3 < args.Depth ? rows.X[at + 3] : 0);
+    }
+
+    private static void Write(WindowArgs args, WindowRows rows, int place, int column, Float4 values)
+    {
+        if (place < 0 || column >= args.Depth)
+            return;
+        int at = rows.First + (place * rows.Stride) + column;
+        if (args.HasVectors != 0)
+        {
+            var vectors = rows.X.Cast<Float4>();
+            vectors[at / 4] = args.Accumulate != 0 ? vectors[at / 4] + values : values;
+            return;
+        }
+
+        Write(args, rows, at, column, values.X);
+        Write(args, rows, at + 1, column + 1, values.Y);
+        Write(args, rows, at + 2, column + 2, values.Z);
+        Write(args, rows, at + 3, column + 3, values.W);
+    }
+
+    private static void Write(WindowArgs args, WindowRows rows, int at, int column, float value)
+    {
+        if (column < args.Depth)
+            rows.X[at] = args.Accumulate != 0 ? rows.X[at] + value : value;
+    }
+
+    private static Float4 Scores(
+        WindowArgs args, int head, Float4 dots, WindowToken query, WindowToken x, WindowToken y, WindowToken z, WindowToken w) =>
+        new(Score(args, head, dots.X, query, x), Score(args, head, dots.Y, query, y), Score(args, head, dots.Z, query, z), Score(args, head, dots.W, query, w));
+
+    private static float Score(WindowArgs args, int head, float dot, WindowToken query, WindowToken key)
+    {
+        if (key.Place < 0)
+            return float.NegativeInfinity;
+        int middle = 2 * args.Window * (args.Window - 1);
+        float score = (dot * args.Scale) + args.Table[((middle + query.Code - key.Code) * args.Heads) + head];
+        return query.Part == key.Part ? score : score + ScoreTerms.AcrossSeam;
+    }
+
+    private static int Part(int at, int size, int window, int shift) =>
+        shift == 0 || at < size - window ? 0 : at < size - shift ? 1 : 2;
+
+    private static int Unrolled(int at, int size) => at >= size ? at - size : at;
+}
