@@ -18,6 +18,9 @@ public abstract class Device : IDisposable
     /// </summary>
     public bool Computes { get; private protected init; } = true;
 
+    /// <summary>Whether it goes on computing what it was asked for while the host does something else.</summary>
+    public bool IsAsynchronous => !IsHost;
+
     /// <summary>The pool that every storage on this device comes from.</summary>
     public Pool Pool { get; }
 
@@ -32,10 +35,13 @@ public abstract class Device : IDisposable
     {
     }
 
+    /// <summary>Makes room for input; see <see cref="DeviceInput"/>.</summary>
+    internal abstract DeviceInput NewInput(long bytes);
+
     /// <summary>Copies bytes of a storage to the host.</summary>
     internal abstract void Read(Storage source, long offset, Span<byte> target);
 
-    /// <summary>Copies bytes of the host into a storage.</summary>
+    /// <summary>Copies bytes of the host into a storage. The host's may change as soon as this returns.</summary>
     internal abstract void Write(ReadOnlySpan<byte> source, Storage target, long offset);
 
     /// <summary>Sets bytes of a storage to zero.</summary>

@@ -20,11 +20,11 @@ public static unsafe partial class Flat
     /// <param name="squares">The sum of squares v, flat, zero at first.</param>
     /// <param name="range">What to update.</param>
     /// <param name="step">The numbers of this step.</param>
-    public static void Adagrad(Tensor weights, Tensor gradient, double scale, Tensor squares, FlatRange range, AdagradStep step)
+    public static void Adagrad(Tensor weights, Tensor gradient, GradScale scale, Tensor squares, FlatRange range, AdagradStep step)
     {
         if (!weights.Device.IsHost)
         {
-            Gpu.FlatGpu.Update(new Gpu.AdagradRule(scale, step), range, weights, gradient, squares);
+            Gpu.FlatGpu.Update(new Gpu.AdagradRule(step), scale, range, weights, gradient, squares);
             return;
         }
 
@@ -32,9 +32,9 @@ public static unsafe partial class Flat
         ForEach(weights, pieces.Count, piece =>
         {
             if (weights.DType == DType.F64)
-                AdagradPiece<double>(weights, gradient, scale, squares, pieces[piece], step);
+                AdagradPiece<double>(weights, gradient, scale.Value, squares, pieces[piece], step);
             else
-                AdagradPiece<float>(weights, gradient, scale, squares, pieces[piece], step);
+                AdagradPiece<float>(weights, gradient, scale.Value, squares, pieces[piece], step);
         });
     }
 

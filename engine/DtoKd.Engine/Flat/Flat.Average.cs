@@ -15,7 +15,7 @@ public static unsafe partial class Flat
     {
         if (!average.Device.IsHost)
         {
-            Gpu.FlatGpu.Update(new Gpu.AverageRule(share), new FlatRange(0, average.Count), average, value);
+            Gpu.FlatGpu.Update(new Gpu.AverageRule(share), 1, new FlatRange(0, average.Count), average, value);
             return;
         }
 

@@ -11,7 +11,7 @@ public static unsafe partial class Flat
     {
         if (!flat.Device.IsHost)
         {
-            Gpu.FlatGpu.Update(new Gpu.ClampRule(limit), new FlatRange(0, flat.Count), flat, flat);
+            Gpu.FlatGpu.Update(new Gpu.ClampRule(limit), 1, new FlatRange(0, flat.Count), flat, flat);
             return;
         }
 

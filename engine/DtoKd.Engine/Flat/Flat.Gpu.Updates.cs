@@ -14,7 +14,7 @@ internal interface IUpdateRule
     /// <summary>How many of the three states the rule has.</summary>
     static abstract int States { get; }
 
-    /// <summary>The weight and its states after a step along the gradient.</summary>
+    /// <summary>The weight and its states after a step along the gradient, which is scaled.</summary>
     WeightState Apply(WeightState at, float gradient);
 }
 
@@ -24,6 +24,10 @@ internal readonly struct UpdateKernel<TRule> : IKernel<UpdateKernel<TRule>.Args>
 {
     public static void Run(Args args)
     {
+        float scale = args.IsOnDevice != 0 ? args.ScaleOnDevice[0] : args.Scale;
+        // See UpdateScale: nothing is updated any more.
+        if (scale < 0)
+            return;
         for (long i = GridStride.First; i < args.Count; i += GridStride.Step)
         {
             var at = new WeightState { W = args.Weights[i] };
@@ -33,7 +37,7 @@ internal readonly struct UpdateKernel<TRule> : IKernel<UpdateKernel<TRule>.Args>
                 at.B = args.B[i];
             if (TRule.States > 2)
                 at.C = args.C[i];
-            at = args.Rule.Apply(at, args.Gradient[i]);
+            at = args.Rule.Apply(at, args.Gradient[i] * scale);
             args.Weights[i] = at.W;
             if (TRule.States > 0)
                 args.A[i] = at.A;
@@ -46,16 +50,18 @@ internal readonly struct UpdateKernel<TRule> : IKernel<UpdateKernel<TRule>.Args>
 
     internal struct Args
     {
-        public ArrayView<float> Weights, Gradient, A, B, C;
+        public ArrayView<float> Weights, Gradient, A, B, C, ScaleOnDevice;
         public long Count;
         public TRule Rule;
+        public float Scale;
+        public int IsOnDevice;
     }
 }
 
 /// <summary>The factors of Adam and AdamW, as <see cref="Flat.Adam"/> has them.</summary>
-internal readonly struct AdamFactors(double scale, AdamStep step)
+internal readonly struct AdamFactors(AdamStep step)
 {
-    private readonly float _scale = (float)scale, _coupled = (float)step.Coupled;
+    private readonly float _coupled = (float)step.Coupled;
     private readonly float _keep = (float)(1 - (step.LearningRate * step.WeightDecay));
     private readonly float _b1 = (float)step.Beta1, _c1 = (float)(1 - step.Beta1);
     private readonly float _b2 = (float)step.Beta2, _c2 = (float)(1 - step.Beta2);
@@ -66,7 +72,7 @@ internal readonly struct AdamFactors(double scale, AdamStep step)
     /// <summary>The moments after this gradient.</summary>
     public WeightState Moments(WeightState at, float gradient)
     {
-        float g = (gradient * _scale) + (at.W * _coupled);
+        float g = gradient + (at.W * _coupled);
         at.A = (at.A * _b1) + (g * _c1);
         at.B = (at.B * _b2) + (g * g * _c2);
         return at;
@@ -77,9 +83,9 @@ internal readonly struct AdamFactors(double scale, AdamStep step)
 }
 
 /// <summary><see cref="Flat.Adam"/> with states m and v.</summary>
-internal readonly struct AdamRule(double scale, AdamStep step) : IUpdateRule
+internal readonly struct AdamRule(AdamStep step) : IUpdateRule
 {
-    private readonly AdamFactors _factors = new(scale, step);
+    private readonly AdamFactors _factors = new(step);
 
     public static int States => 2;
 
@@ -92,9 +98,9 @@ internal readonly struct AdamRule(double scale, AdamStep step) : IUpdateRule
 }
 
 /// <summary><see cref="Flat.Adam"/> with the largest v so far as the third state.</summary>
-internal readonly struct AmsGradRule(double scale, AdamStep step) : IUpdateRule
+internal readonly struct AmsGradRule(AdamStep step) : IUpdateRule
 {
-    private readonly AdamFactors _factors = new(scale, step);
+    private readonly AdamFactors _factors = new(step);
 
     public static int States => 3;
 
@@ -108,9 +114,9 @@ internal readonly struct AmsGradRule(double scale, AdamStep step) : IUpdateRule
 }
 
 /// <summary><see cref="Flat.Sgd"/> with the momentum as its state.</summary>
-internal readonly struct SgdRule(double scale, SgdStep step) : IUpdateRule
+internal readonly struct SgdRule(SgdStep step) : IUpdateRule
 {
-    private readonly float _scale = (float)scale, _rate = (float)step.LearningRate, _mu = (float)step.Momentum;
+    private readonly float _rate = (float)step.LearningRate, _mu = (float)step.Momentum;
     private readonly float _decay = (float)step.WeightDecay, _share = (float)step.Share;
     private readonly int _nesterov = step.Nesterov ? 1 : 0;
 
@@ -118,7 +124,7 @@ internal readonly struct SgdRule(double scale, SgdStep step) : IUpdateRule
 
     public WeightState Apply(WeightState at, float gradient)
     {
-        float g = (gradient * _scale) + (at.W * _decay);
+        float g = gradient + (at.W * _decay);
         at.A = (at.A * _mu) + (g * _share);
         at.W -= (_nesterov != 0 ? g + (at.A * _mu) : at.A) * _rate;
         return at;
@@ -126,9 +132,9 @@ internal readonly struct SgdRule(double scale, SgdStep step) : IUpdateRule
 }
 
 /// <summary><see cref="Flat.RmsProp"/> with states v and b.</summary>
-internal readonly struct RmsPropRule(double scale, RmsPropStep step) : IUpdateRule
+internal readonly struct RmsPropRule(RmsPropStep step) : IUpdateRule
 {
-    private readonly float _scale = (float)scale, _rate = (float)step.LearningRate, _mu = (float)step.Momentum;
+    private readonly float _rate = (float)step.LearningRate, _mu = (float)step.Momentum;
     private readonly float _alpha = (float)step.Alpha, _rest = (float)(1 - step.Alpha);
     private readonly float _decay = (float)step.WeightDecay, _epsilon = (float)step.Epsilon;
 
@@ -136,7 +142,7 @@ internal readonly struct RmsPropRule(double scale, RmsPropStep step) : IUpdateRu
 
     public WeightState Apply(WeightState at, float gradient)
     {
-        float g = (gradient * _scale) + (at.W * _decay);
+        float g = gradient + (at.W * _decay);
         at.A = (at.A * _alpha) + (g * g * _rest);
         at.B = (at.B * _mu) + (g / (Ptx.Sqrt(at.A) + _epsilon));
         at.W -= at.B * _rate;
@@ -145,16 +151,16 @@ internal readonly struct RmsPropRule(double scale, RmsPropStep step) : IUpdateRu
 }
 
 /// <summary><see cref="Flat.Adagrad"/> with the sum of squares as its state.</summary>
-internal readonly struct AdagradRule(double scale, AdagradStep step) : IUpdateRule
+internal readonly struct AdagradRule(AdagradStep step) : IUpdateRule
 {
-    private readonly float _scale = (float)scale, _rate = (float)step.LearningRate;
+    private readonly float _rate = (float)step.LearningRate;
     private readonly float _decay = (float)step.WeightDecay, _epsilon = (float)step.Epsilon;
 
     public static int States => 1;
 
     public WeightState Apply(WeightState at, float gradient)
     {
-        float g = (gradient * _scale) + (at.W * _decay);
+        float g = gradient + (at.W * _decay);
         at.A += g * g;
         at.W -= g * _rate / (Ptx.Sqrt(at.A) + _epsilon);
         return at;
@@ -162,9 +168,9 @@ internal readonly struct AdagradRule(double scale, AdagradStep step) : IUpdateRu
 }
 
 /// <summary><see cref="Flat.Lion"/> with the momentum as its state.</summary>
-internal readonly struct LionRule(double scale, LionStep step) : IUpdateRule
+internal readonly struct LionRule(LionStep step) : IUpdateRule
 {
-    private readonly float _scale = (float)scale, _rate = (float)step.LearningRate;
+    private readonly float _rate = (float)step.LearningRate;
     private readonly float _keep = (float)(1 - (step.LearningRate * step.WeightDecay));
     private readonly float _b1 = (float)step.Beta1, _c1 = (float)(1 - step.Beta1);
     private readonly float _b2 = (float)step.Beta2, _c2 = (float)(1 - step.Beta2);
@@ -173,7 +179,7 @@ internal readonly struct LionRule(double scale, LionStep step) : IUpdateRule
 
     public WeightState Apply(WeightState at, float gradient)
     {
-        float g = gradient * _scale, direction = (at.A * _b1) + (g * _c1);
+        float g = gradient, direction = (at.A * _b1) + (g * _c1);
         float change = direction > 0 ? _rate : direction < 0 ? -_rate : 0f;
         at.W = (at.W * _keep) - change;
         at.A = (at.A * _b2) + (g * _c2);

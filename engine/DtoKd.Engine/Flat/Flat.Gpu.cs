@@ -1,4 +1,5 @@
 using ILGPU;
+using ILGPU.Runtime;
 
 namespace DtoKd.Engine.Gpu;
 
@@ -10,16 +11,19 @@ internal static class FlatGpu
     // Of those that are read together.
     private const int MixedTogether = 4;
 
-    /// <summary>As <see cref="Flat.Gram"/>: one read of the host for the whole matrix.</summary>
-    public static void Gram(IReadOnlyList<Tensor> gradients, IReadOnlyList<FlatRange> ranges, Span<double> gram)
+    /// <summary>As <see cref="Flat.Gram"/>: the upper triangle row by row, left on the device.</summary>
+    public static void Gram(IReadOnlyList<Tensor> gradients, IReadOnlyList<FlatRange> ranges, ArrayView<double> products)
     {
         int k = gradients.Count, pairs = k * (k + 1) / 2;
-        gram.Clear();
+        var device = (GpuDevice)gradients[0].Device;
         long pieces = ranges.Sum(range => (range.Length + Piece - 1) / Piece);
         if (pieces == 0)
+        {
+            products.MemSetToZero(device.Stream);
             return;
-        var device = (GpuDevice)gradients[0].Device;
-        var scratch = new Storage(device.Pool, pairs * (pieces + 1) * sizeof(double), "gram");
+        }
+
+        var scratch = new Storage(device.Pool, pairs * pieces * sizeof(double), "gram");
         var sums = device.View<double>(scratch, 0, pairs * pieces);
         long done = 0;
         for (int i = 0; i < k; i++)
@@ -48,12 +52,22 @@ internal static class FlatGpu
         device.Launcher.Launch<SumOfPieces, SumOfPieces.Args>(pairs, device.GroupSize, new()
         {
             Pieces = sums,
-            Sums = device.View<double>(scratch, pairs * pieces, pairs),
+            Sums = products,
             Count = (int)pieces,
         });
-        Span<double> results = new double[pairs];
-        device.Read(scratch, pairs * pieces * sizeof(double), System.Runtime.InteropServices.MemoryMarshal.AsBytes(results));
         scratch.Release();
+    }
+
+    /// <summary>As <see cref="Flat.Gram"/>, for the host to wait for.</summary>
+    public static void ReadGram(IReadOnlyList<Tensor> gradients, IReadOnlyList<FlatRange> ranges, Span<double> gram)
+    {
+        int k = gradients.Count, pairs = k * (k + 1) / 2;
+        var device = (GpuDevice)gradients[0].Device;
+        var products = new Storage(device.Pool, pairs * sizeof(double), "gram");
+        Gram(gradients, ranges, device.View<double>(products, 0, pairs));
+        Span<double> results = new double[pairs];
+        device.Read(products, 0, System.Runtime.InteropServices.MemoryMarshal.AsBytes(results));
+        products.Release();
         for (int i = 0, pair = 0; i < k; i++)
         {
             for (int j = i; j < k; j++, pair++)
@@ -61,8 +75,8 @@ internal static class FlatGpu
         }
     }
 
-    /// <summary>As <see cref="Flat.Mix"/>.</summary>
-    public static double Mix(IReadOnlyList<Tensor> gradients, ReadOnlySpan<double> coefficients, Tensor mixed)
+    /// <summary>As <see cref="Flat.Mix"/>, without the norm.</summary>
+    public static void Mix(IReadOnlyList<Tensor> gradients, ReadOnlySpan<double> coefficients, Tensor mixed)
     {
         var device = (GpuDevice)mixed.Device;
         var target = Floats(mixed);
@@ -90,15 +104,24 @@ internal static class FlatGpu
         }
 
         scratch?.Release();
-        return Flat.SquaredNorm(mixed);
     }
 
-    /// <summary>Applies a rule to every element of a range of the weights, their gradient and up to three states.</summary>
+    /// <summary>
+    /// Applies a rule to every element of a range of the weights, their gradient times a factor, and up to three states.
+    /// </summary>
     public static void Update<TRule>(
-        TRule rule, FlatRange range, Tensor weights, Tensor gradient, Tensor? a = null, Tensor? b = null, Tensor? c = null)
+        TRule rule,
+        GradScale scale,
+        FlatRange range,
+        Tensor weights,
+        Tensor gradient,
+        Tensor? a = null,
+        Tensor? b = null,
+        Tensor? c = null)
         where TRule : struct, IUpdateRule
     {
         var (start, length) = range;
+        var onDevice = scale.Source?.Remote;
         GridStride.Launch<UpdateKernel<TRule>, UpdateKernel<TRule>.Args>((GpuDevice)weights.Device, length, new()
         {
             Weights = Part(weights),
@@ -108,6 +131,10 @@ internal static class FlatGpu
             C = Part(c ?? weights),
             Count = length,
             Rule = rule,
+            Scale = (float)scale.Value,
+            // Something of the type where there is none.
+            ScaleOnDevice = onDevice?.View ?? Part(weights),
+            IsOnDevice = onDevice is null ? 0 : 1,
         });
 
         ArrayView<float> Part(Tensor flat) => Floats(flat).SubView(start, length);

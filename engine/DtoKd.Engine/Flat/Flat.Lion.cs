@@ -21,11 +21,11 @@ public static unsafe partial class Flat
     /// <param name="momentum">The momentum m, flat, zero at first.</param>
     /// <param name="range">What to update.</param>
     /// <param name="step">The numbers of this step.</param>
-    public static void Lion(Tensor weights, Tensor gradient, double scale, Tensor momentum, FlatRange range, LionStep step)
+    public static void Lion(Tensor weights, Tensor gradient, GradScale scale, Tensor momentum, FlatRange range, LionStep step)
     {
         if (!weights.Device.IsHost)
         {
-            Gpu.FlatGpu.Update(new Gpu.LionRule(scale, step), range, weights, gradient, momentum);
+            Gpu.FlatGpu.Update(new Gpu.LionRule(step), scale, range, weights, gradient, momentum);
             return;
         }
 
@@ -33,9 +33,9 @@ public static unsafe partial class Flat
         ForEach(weights, pieces.Count, piece =>
         {
             if (weights.DType == DType.F64)
-                LionPiece<double>(weights, gradient, scale, momentum, pieces[piece], step);
+                LionPiece<double>(weights, gradient, scale.Value, momentum, pieces[piece], step);
             else
-                LionPiece<float>(weights, gradient, scale, momentum, pieces[piece], step);
+                LionPiece<float>(weights, gradient, scale.Value, momentum, pieces[piece], step);
         });
     }
 

@@ -39,15 +39,15 @@ public static unsafe partial class Flat
     /// <param name="range">What to update.</param>
     /// <param name="step">The numbers of this step.</param>
     public static void Adam(
-        Tensor weights, Tensor gradient, double scale, Tensor first, Tensor second, Tensor? largest, FlatRange range,
+        Tensor weights, Tensor gradient, GradScale scale, Tensor first, Tensor second, Tensor? largest, FlatRange range,
         AdamStep step)
     {
         if (!weights.Device.IsHost)
         {
             if (largest is null)
-                Gpu.FlatGpu.Update(new Gpu.AdamRule(scale, step), range, weights, gradient, first, second);
+                Gpu.FlatGpu.Update(new Gpu.AdamRule(step), scale, range, weights, gradient, first, second);
             else
-                Gpu.FlatGpu.Update(new Gpu.AmsGradRule(scale, step), range, weights, gradient, first, second, largest);
+                Gpu.FlatGpu.Update(new Gpu.AmsGradRule(step), scale, range, weights, gradient, first, second, largest);
             return;
         }
 
@@ -55,9 +55,9 @@ public static unsafe partial class Flat
         ForEach(weights, pieces.Count, piece =>
         {
             if (weights.DType == DType.F64)
-                AdamPiece<double>(weights, gradient, scale, first, second, largest, pieces[piece], step);
+                AdamPiece<double>(weights, gradient, scale.Value, first, second, largest, pieces[piece], step);
             else
-                AdamPiece<float>(weights, gradient, scale, first, second, largest, pieces[piece], step);
+                AdamPiece<float>(weights, gradient, scale.Value, first, second, largest, pieces[piece], step);
         });
     }
 
@@ -71,11 +71,11 @@ public static unsafe partial class Flat
     /// <param name="velocity">The momentum buffer b, flat, zero at first.</param>
     /// <param name="range">What to update.</param>
     /// <param name="step">The numbers of this step.</param>
-    public static void Sgd(Tensor weights, Tensor gradient, double scale, Tensor velocity, FlatRange range, SgdStep step)
+    public static void Sgd(Tensor weights, Tensor gradient, GradScale scale, Tensor velocity, FlatRange range, SgdStep step)
     {
         if (!weights.Device.IsHost)
         {
-            Gpu.FlatGpu.Update(new Gpu.SgdRule(scale, step), range, weights, gradient, velocity);
+            Gpu.FlatGpu.Update(new Gpu.SgdRule(step), scale, range, weights, gradient, velocity);
             return;
         }
 
@@ -83,9 +83,9 @@ public static unsafe partial class Flat
         ForEach(weights, pieces.Count, piece =>
         {
             if (weights.DType == DType.F64)
-                SgdPiece<double>(weights, gradient, scale, velocity, pieces[piece], step);
+                SgdPiece<double>(weights, gradient, scale.Value, velocity, pieces[piece], step);
             else
-                SgdPiece<float>(weights, gradient, scale, velocity, pieces[piece], step);
+                SgdPiece<float>(weights, gradient, scale.Value, velocity, pieces[piece], step);
         });
     }
 

@@ -24,11 +24,11 @@ public static unsafe partial class Flat
     /// <param name="range">What to update.</param>
     /// <param name="step">The numbers of this step.</param>
     public static void RmsProp(
-        Tensor weights, Tensor gradient, double scale, Tensor second, Tensor velocity, FlatRange range, RmsPropStep step)
+        Tensor weights, Tensor gradient, GradScale scale, Tensor second, Tensor velocity, FlatRange range, RmsPropStep step)
     {
         if (!weights.Device.IsHost)
         {
-            Gpu.FlatGpu.Update(new Gpu.RmsPropRule(scale, step), range, weights, gradient, second, velocity);
+            Gpu.FlatGpu.Update(new Gpu.RmsPropRule(step), scale, range, weights, gradient, second, velocity);
             return;
         }
 
@@ -36,9 +36,9 @@ public static unsafe partial class Flat
         ForEach(weights, pieces.Count, piece =>
         {
             if (weights.DType == DType.F64)
-                RmsPropPiece<double>(weights, gradient, scale, second, velocity, pieces[piece], step);
+                RmsPropPiece<double>(weights, gradient, scale.Value, second, velocity, pieces[piece], step);
             else
-                RmsPropPiece<float>(weights, gradient, scale, second, velocity, pieces[piece], step);
+                RmsPropPiece<float>(weights, gradient, scale.Value, second, velocity, pieces[piece], step);
         });
     }
 

@@ -30,7 +30,7 @@ public static unsafe partial class Flat
             throw new ArgumentException($"the Gram matrix of {k} gradients has {k * k} elements, not {gram.Length}");
         if (!gradients[0].Device.IsHost)
         {
-            Gpu.FlatGpu.Gram(gradients, ranges, gram);
+            Gpu.FlatGpu.ReadGram(gradients, ranges, gram);
             return;
         }
 
@@ -59,7 +59,11 @@ public static unsafe partial class Flat
         if (coefficients.Length != gradients.Count)
             throw new ArgumentException($"{coefficients.Length} coefficients for {gradients.Count} gradients");
         if (!mixed.Device.IsHost)
-            return Gpu.FlatGpu.Mix(gradients, coefficients, mixed);
+        {
+            Gpu.FlatGpu.Mix(gradients, coefficients, mixed);
+            return SquaredNorm(mixed);
+        }
+
         var factors = coefficients.ToArray();
         var pieces = Pieces([new FlatRange(0, mixed.Count)]);
         var sums = new double[pieces.Count];
@@ -73,6 +77,29 @@ public static unsafe partial class Flat
             AddPairs([mixed], pieces[piece], sums.AsSpan(piece, 1));
         });
         return sums.Sum();
+    }
+
+    /// <summary>Adds a gradient to another.</summary>
+    /// <param name="gradient">What is added, flat.</param>
+    /// <param name="sum">Flat, of the same length and type; changed in place.</param>
+    public static void Add(Tensor gradient, Tensor sum)
+    {
+        if (!sum.Device.IsHost)
+        {
+            Gpu.FlatGpu.Mix([sum, gradient], [1, 1], sum);
+            return;
+        }
+
+        double[] ones = [1, 1];
+        var pieces = Pieces([new FlatRange(0, sum.Count)]);
+        ForEach(sum, pieces.Count, piece =>
+        {
+            var (start, length) = pieces[piece];
+            if (sum.DType == DType.F64)
+                MixPiece<double>([sum, gradient], ones, sum, start, length);
+            else
+                MixPiece<float>([sum, gradient], ones, sum, start, length);
+        });
     }
 
     /// <summary>The square of the Euclidean norm.</summary>

@@ -57,7 +57,9 @@ public sealed class FeatureGramTests : IDisposable
         // The second one reaches a row only: its gradient has no entries elsewhere.
         var losses = new TaskLosses([Op.Mean(Op.Square(z)), Op.Sum(Op.Tanh(Op.Slice(z, 0, 1, 2)))], [z]);
         double[] features = new double[4], parameters = new double[4];
-        FeatureGram.Add(step, losses, share: 1, features);
+        using var readings = new Readings(_device);
+        foreach (var products in FeatureProducts.Take(readings, step, losses, share: 1))
+            products.AddTo(readings, features, objectives: 2);
         step.Tape.Backward(losses.Values[0], first, retain: true);
         step.Tape.Backward(losses.Values[1], second);
         Flat.Gram([first.Flat, second.Flat], [new FlatRange(0, first.Flat.Count)], parameters);

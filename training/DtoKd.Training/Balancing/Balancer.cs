@@ -35,6 +35,12 @@ public abstract class Balancer
     /// <summary>What a step has to compute for this balancer beside the losses.</summary>
     public virtual BalancerNeeds Needs => BalancerNeeds.None;
 
+    /// <summary>
+    /// Whether the rule looks at nothing that a step computes: its weights may then be asked for before the losses are known,
+    /// with <c>Weigh(default)</c>.
+    /// </summary>
+    public virtual bool IsBlind => false;
+
     /// <summary>Weighs the objectives for this step.</summary>
     /// <param name="signals">The losses and, if needed, the Gram matrix of this step.</param>
     /// <returns>The weights. The object belongs to the balancer and is overwritten by the next call.</returns>
@@ -43,11 +49,21 @@ public abstract class Balancer
     /// <exception cref="NonFiniteSignalException">A loss or a Gram entry is NaN or infinite. The state is unchanged.</exception>
     public StepWeights Weigh(in StepSignals signals)
     {
-        CheckLosses(signals.Losses, "loss before the step");
-        CheckGram(signals.Gram);
+        if (!IsBlind || !signals.Losses.IsEmpty)
+            Check(signals);
         _weights.Reset();
         Decide(signals, _weights);
         return _weights;
+    }
+
+    /// <summary>Checks signals as <see cref="Weigh"/> does.</summary>
+    /// <param name="signals">The losses and, if needed, the Gram matrix of a step.</param>
+    /// <exception cref="ArgumentException">The number of losses or Gram entries does not fit.</exception>
+    /// <exception cref="NonFiniteSignalException">A loss or a Gram entry is NaN or infinite.</exception>
+    public void Check(in StepSignals signals)
+    {
+        CheckLosses(signals.Losses, "loss before the step");
+        CheckGram(signals.Gram);
     }
 
     /// <summary>Hands in the losses of the same batch after the optimiser's step; for the others than

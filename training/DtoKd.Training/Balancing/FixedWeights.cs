@@ -42,6 +42,9 @@ public sealed class FixedWeights : Balancer
     public ReadOnlySpan<double> Alpha => _alpha;
 
     /// <inheritdoc/>
+    public override bool IsBlind => true;
+
+    /// <inheritdoc/>
     public override string ToString() => Text($"{Name} (weights {string.Join(", ", _alpha.Select(a => Text($"{a}")))})");
 
     /// <inheritdoc/>

@@ -16,6 +16,9 @@ public sealed class RandomWeights(int objectives, ulong seed = 0) : Balancer("rl
     private long _step;
 
     /// <inheritdoc/>
+    public override bool IsBlind => true;
+
+    /// <inheritdoc/>
     public override IReadOnlyDictionary<string, double[]> SaveState() => new Dictionary<string, double[]> { ["step"] = [_step] };
 
     /// <inheritdoc/>

@@ -44,6 +44,17 @@ public sealed class StepWeights
     /// </summary>
     public bool Clamped { get; set; }
 
+    /// <summary>The same weights, safe to keep.</summary>
+    internal StepWeights Copy()
+    {
+        var copy = new StepWeights(_pi.Length) { Clamped = Clamped };
+        _pi.CopyTo(copy._pi, 0);
+        _coefficients.CopyTo(copy._coefficients, 0);
+        _floored.CopyTo(copy._floored, 0);
+        _dropped.CopyTo(copy._dropped, 0);
+        return copy;
+    }
+
     internal void Reset()
     {
         _pi.AsSpan().Clear();

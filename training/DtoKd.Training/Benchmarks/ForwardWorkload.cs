@@ -9,8 +9,9 @@ public sealed class ForwardWorkload : Workload
 {
     private readonly Device _device;
     private readonly Network _network;
-    private readonly BatchLoader _loader;
-    private readonly int _batch;
+    private readonly BatchFeeder _feeder;
+    private readonly BatchPlan _plan;
+    private int _runs;
 
     /// <summary>Prepares a network of random weights.</summary>
     /// <param name="device">Where to compute.</param>
@@ -21,22 +22,25 @@ public sealed class ForwardWorkload : Workload
     {
         var images = RandomImages.Of(batch);
         _device = device;
-        _batch = batch;
         _network = Network.Create(device, model, images.Format, seed: 1);
-        _loader = new BatchLoader(images, new BatchPlan(images.Count, batch, seed: 0));
+        _plan = new BatchPlan(images.Count, batch, seed: 0);
+        _feeder = new BatchFeeder(device, new BatchLoader(images, _plan), batch);
     }
 
     /// <inheritdoc/>
     public override void Run()
     {
         using var step = Step.Evaluation(_device);
-        var format = _loader.Format;
-        var images = step.Empty([_batch, format.Channels, format.Height, format.Width]);
-        using (var pixels = images.OnHost<float>())
-            _loader.Load(default, pixels.Span, stackalloc long[_batch]);
-        _network.Model.Forward(images);
+        var batch = _feeder.Next(step, Part(_runs), Part(++_runs));
+        _network.Model.Forward(batch.Images);
     }
 
     /// <inheritdoc/>
-    public override void Dispose() => _network.Dispose();
+    public override void Dispose()
+    {
+        _feeder.Dispose();
+        _network.Dispose();
+    }
+
+    private BatchPart Part(int run) => new(_plan.PositionAt(run), 0, _plan.BatchSize);
 }

@@ -60,7 +60,7 @@ public sealed record Measurement(
         device.Synchronize();
         device.Profile?.Clear();
         var card = device as GpuDevice;
-        var before = new CardWork(card?.Launches ?? 0, card?.HostReads ?? 0, card?.MatmulPrecision ?? default);
+        var before = new CardWork(card?.Launches ?? 0, card?.HostReads ?? 0, card?.Uploads ?? 0, card?.MatmulPrecision ?? default);
         var milliseconds = new double[iterations];
         int collections = GC.CollectionCount(GC.MaxGeneration);
         long allocated = GC.GetTotalAllocatedBytes();
@@ -78,6 +78,7 @@ public sealed record Measurement(
         {
             Launches = (card.Launches - before.Launches) / (iterations * workload.Repeats),
             HostReads = (card.HostReads - before.HostReads) / (iterations * workload.Repeats),
+            Uploads = (card.Uploads - before.Uploads) / (iterations * workload.Repeats),
         };
         // What follows is not the workload's.
         device.Profile = null;
@@ -123,6 +124,7 @@ public sealed record Measurement(
         full_collections = FullCollections,
         launches = Card?.Launches,
         host_reads = Card?.HostReads,
+        uploads = Card?.Uploads,
         precision = Card?.Precision.ToString().ToLowerInvariant(),
     }, _json);
 }
@@ -130,5 +132,6 @@ public sealed record Measurement(
 /// <summary>What a card was given to do in one run.</summary>
 /// <param name="Launches">Kernels launched.</param>
 /// <param name="HostReads">Times the host waited for the card to read from it.</param>
+/// <param name="Uploads">Copies to the card.</param>
 /// <param name="Precision">Of products of matrices.</param>
-public sealed record CardWork(long Launches, long HostReads, MatmulPrecision Precision);
+public sealed record CardWork(long Launches, long HostReads, long Uploads, MatmulPrecision Precision);

@@ -48,7 +48,7 @@ public sealed class BatchLoader
 
     /// <summary>Images in a batch: the plan's batch size, or fewer in the last batch of an epoch.</summary>
     /// <param name="position">Which batch.</param>
-    public int SizeOf(BatchPosition position) => Plan.Indices(position).Length;
+    public int SizeOf(BatchPosition position) => Plan.SizeOf(position);
 
     /// <summary>Puts a batch together.</summary>
     /// <param name="position">Which batch; B is its <see cref="SizeOf"/>.</param>
@@ -56,27 +56,27 @@ public sealed class BatchLoader
     /// <param name="labels">Takes the labels, [B]; may be longer.</param>
     /// <returns>B.</returns>
     /// <exception cref="ArgumentException">A span is too short.</exception>
-    public int Load(BatchPosition position, Span<float> images, Span<long> labels) =>
-        Load(position, 0, SizeOf(position), images, labels);
+    public int Load(BatchPosition position, Span<float> images, Span<long> labels)
+    {
+        Load(position.Epoch, Plan.Indices(position), images, labels);
+        return SizeOf(position);
+    }
 
-    /// <summary>Puts a part of a batch together.</summary>
-    /// <param name="position">Which batch.</param>
-    /// <param name="first">The first image of the part.</param>
-    /// <param name="count">B, how many images.</param>
+    /// <summary>Puts images together, on any thread.</summary>
+    /// <param name="epoch">Passes over the data before this one: other epochs see other changes of an image.</param>
+    /// <param name="indices">The B images.</param>
     /// <param name="images">Takes the normalised images, [B, C, H, W]; may be longer.</param>
     /// <param name="labels">Takes the labels, [B]; may be longer.</param>
-    /// <returns>B.</returns>
-    /// <exception cref="ArgumentException">A span is too short, or the batch has no such part.</exception>
-    public int Load(BatchPosition position, int first, int count, Span<float> images, Span<long> labels)
+    /// <exception cref="ArgumentException">A span is too short.</exception>
+    public void Load(int epoch, ReadOnlySpan<int> indices, Span<float> images, Span<long> labels)
     {
-        var indices = Plan.Indices(position).Slice(first, count);
         int imageSize = _data.Format.ImageSize;
         if (images.Length < (long)indices.Length * imageSize || labels.Length < indices.Length)
         {
             throw new ArgumentException($"a batch of {indices.Length} images of {imageSize} values does not fit into room for "
                 + $"{images.Length} values and {labels.Length} labels");
         }
-        var random = new PhiloxStream(Plan.Seed, AugmentStream, (ulong)position.Epoch);
+        var random = new PhiloxStream(Plan.Seed, AugmentStream, (ulong)epoch);
         for (int i = 0; i < indices.Length; i++)
         {
             int image = indices[i];
@@ -88,7 +88,6 @@ public sealed class BatchLoader
             bool flip = _augmentation.Flip && random.Below(draws + 2, 2) == 1;
             Place(image, images.Slice(i * imageSize, imageSize), down, right, flip);
         }
-        return indices.Length;
     }
 
     /// <summary>Mirrors first, then moves.</summary>

@@ -62,6 +62,10 @@ public sealed class BatchPlan
         ? position with { Batch = position.Batch + 1 }
         : new BatchPosition(position.Epoch + 1, 0);
 
+    /// <summary>Images in a batch: the batch size, or fewer in the last batch of an epoch.</summary>
+    /// <param name="position">Which batch.</param>
+    public int SizeOf(BatchPosition position) => Math.Min(BatchSize, Count - (position.Batch * BatchSize));
+
     /// <summary>The images of a batch.</summary>
     /// <param name="position">Which batch.</param>
     /// <returns>Indices into the data set; valid until a batch of another epoch is asked for.</returns>
@@ -73,8 +77,7 @@ public sealed class BatchPlan
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(position.Batch, BatchesPerEpoch, nameof(position));
         if (_orderOfEpoch != position.Epoch)
             Order(position.Epoch);
-        int first = position.Batch * BatchSize;
-        return _order.AsSpan(first, Math.Min(BatchSize, Count - first));
+        return _order.AsSpan(position.Batch * BatchSize, SizeOf(position));
     }
 
     /// <summary>Fisher and Yates's shuffle, always from the data set's order, so that no epoch depends on another.</summary>

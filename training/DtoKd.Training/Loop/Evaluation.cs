@@ -28,29 +28,26 @@ public static class Evaluation
         Device device, VisionModel model, ImageDataset data, int batchSize, CancellationToken cancellation = default)
     {
         var loader = new BatchLoader(data, new BatchPlan(data.Count, batchSize, seed: 0, shuffle: false));
-        var format = data.Format;
+        using var feeder = new BatchFeeder(device, loader, Math.Min(batchSize, data.Count));
+        int batches = loader.Plan.BatchesPerEpoch, classes = data.Format.ClassNames.Count;
         long first = 0, firstFive = 0;
-        for (int batch = 0; batch < loader.Plan.BatchesPerEpoch; batch++)
+        for (int batch = 0; batch < batches; batch++)
         {
             cancellation.ThrowIfCancellationRequested();
-            var position = new BatchPosition(0, batch);
             using var step = Step.Evaluation(device);
-            int size = loader.SizeOf(position);
-            var images = step.Empty([size, format.Channels, format.Height, format.Width]);
-            var labels = new long[size];
-            using (var pixels = images.OnHost<float>())
-                loader.Load(position, pixels.Span, labels);
+            var images = feeder.Next(step, Part(batch), batch + 1 < batches ? Part(batch + 1) : null).Images;
             var logits = model.Forward(images).Prediction.ToArray<float>();
-            int classes = format.ClassNames.Count;
-            for (int i = 0; i < size; i++)
+            for (int i = 0; i < images.Shape[0]; i++)
             {
-                int before = Before(logits.AsSpan(i * classes, classes), (int)labels[i]);
+                int before = Before(logits.AsSpan(i * classes, classes), data.Labels[(batch * batchSize) + i]);
                 first += before == 0 ? 1 : 0;
                 firstFive += before < 5 ? 1 : 0;
             }
         }
 
         return new Accuracy((double)first / data.Count, (double)firstFive / data.Count);
+
+        BatchPart Part(int batch) => new(new BatchPosition(0, batch), 0, loader.SizeOf(new BatchPosition(0, batch)));
     }
 
     /// <summary>How many classes come before one; all, where its logit is not a number.</summary>

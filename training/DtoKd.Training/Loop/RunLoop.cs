@@ -34,20 +34,20 @@ internal sealed class RunLoop(Device device, RunFolder folder, MetricsLogs logs,
         double best = File.Exists(state) ? TrainingState.Load(state, network.Arena, trainer, totals) : -1;
         observer.RunStarted(run, network.Name, network.Arena.ParameterCount, trainer.StepsDone, totalSteps);
         using var log = logs.Open(run, trainer.StepsDone);
+        StepReport report = default;
         while (trainer.StepsDone < totalSteps)
         {
             if (cancellation.IsCancellationRequested)
             {
+                Report(ahead: 0);
                 TrainingState.Save(state, network.Arena, trainer, totals, best);
                 cancellation.ThrowIfCancellationRequested();
             }
 
-            var report = trainer.Step();
-            totals.Add(report);
-            var record = Records.Of(run, objectives, report);
-            log.Write(record);
-            observer.StepDone(record, report.Images);
-            if (trainer.StepsDone % plan.BatchesPerEpoch != 0)
+            trainer.Queue();
+            bool endsEpoch = trainer.StepsDone % plan.BatchesPerEpoch == 0;
+            Report(ahead: endsEpoch ? 0 : trainer.MostAhead);
+            if (!endsEpoch)
                 continue;
 
             double top1 = Evaluation.Top1(device, network.Model, test, EvaluationBatch);
@@ -63,6 +63,19 @@ internal sealed class RunLoop(Device device, RunFolder folder, MetricsLogs logs,
 
             TrainingState.Save(state, network.Arena, trainer, totals, best);
             observer.EpochDone(epoch);
+        }
+
+        // Tells of all steps but so many.
+        void Report(int ahead)
+        {
+            while (trainer.Queued > ahead)
+            {
+                report = trainer.Report();
+                totals.Add(report);
+                var record = Records.Of(run, objectives, report);
+                log.Write(record);
+                observer.StepDone(record, report.Images);
+            }
         }
 
         observer.RunFinished(run);

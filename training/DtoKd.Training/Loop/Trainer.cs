@@ -44,7 +44,7 @@ public sealed record TrainerOptions
 /// <param name="TradeOff">Losses, weights and the geometry of the gradients.</param>
 /// <param name="GradientNorm">The norm of the whole mixed gradient before clipping.</param>
 /// <param name="LearningRate">The rate.</param>
-/// <param name="Elapsed">The time it took.</param>
+/// <param name="Elapsed">The time it took: until it was reported, from its beginning or the report of the step before.</param>
 public readonly record struct StepReport(
     long Step, BatchPosition Position, int Images, TradeOffDiagnostics TradeOff, double GradientNorm, double LearningRate, TimeSpan Elapsed);
 
@@ -53,6 +53,11 @@ public readonly record struct StepReport(
 /// clipping of each, Gram matrix, weights, mixing, clipping, optimiser. A rule that needs one backward pass only gets it through
 /// the weighted sum of the losses, after the weights.
 /// </summary>
+/// <remarks>
+/// A step is asked for with <see cref="Queue"/> and told of by <see cref="Report"/>. In between the numbers are on the device, and
+/// the host may ask for the next step: it waits for no number that it does not decide by, which are the losses or the Gram matrix
+/// where the balancer looks at them.
+/// </remarks>
 public sealed class Trainer : IDisposable
 {
     private readonly Device _device;
@@ -60,13 +65,17 @@ public sealed class Trainer : IDisposable
     private readonly TrainingTask _task;
     private readonly Schedule _schedule;
     private readonly BatchLoader _loader;
+    private readonly BatchFeeder _feeder;
     private readonly TrainerOptions _options;
     private readonly GradStore[] _stores;
     private readonly GradStore? _part;
-    private readonly double[] _losses;
-    private readonly double[] _gram;
-    private readonly double[] _featureGram;
+    private readonly UpdateScale _scale;
+    private readonly QueuedStep[] _records;
+    private readonly QueuedStep _look;
+    private readonly Queue<QueuedStep> _queued = [];
+    private readonly int _objectives;
     private IReadOnlyList<FlatRange>? _shared;
+    private long _reported;
 
     /// <summary>Puts a run together.</summary>
     /// <param name="device">Where to compute.</param>
@@ -87,22 +96,30 @@ public sealed class Trainer : IDisposable
         BatchLoader loader,
         TrainerOptions options)
     {
-        int objectives = task.Objectives.Count;
-        if (balancer.Objectives != objectives)
-            throw new ArgumentException($"balancer {balancer.Name} weighs {balancer.Objectives} objectives, the task has {objectives}");
+        _objectives = task.Objectives.Count;
+        if (balancer.Objectives != _objectives)
+            throw new ArgumentException($"balancer {balancer.Name} weighs {balancer.Objectives} objectives, the task has {_objectives}");
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Accumulate, 1, nameof(options));
         (_device, _arena, _task, Balancer, Optimiser) = (device, arena, task, balancer, optimiser);
         (_schedule, _loader, _options) = (schedule, loader, options);
-        _losses = new double[objectives];
-        _gram = new double[objectives * objectives];
-        _featureGram = ComparesFeatures ? new double[objectives * objectives] : [];
-        bool comparesGradients = NeedsEach || (options.DiagnosticsEvery > 0 && objectives > 1);
-        _stores = [.. Enumerable.Range(0, comparesGradients ? objectives : 1).Select(_ => new GradStore(arena))];
+        bool comparesGradients = NeedsEach || (options.DiagnosticsEvery > 0 && _objectives > 1);
+        _stores = [.. Enumerable.Range(0, comparesGradients ? _objectives : 1).Select(_ => new GradStore(arena))];
         _part = options.Accumulate > 1 ? new GradStore(arena) : null;
+        _scale = new UpdateScale(device);
+        _records = [.. Enumerable.Range(0, MostAhead + 1).Select(_ => new QueuedStep(device, _objectives))];
+        _look = new QueuedStep(device, _objectives);
+        int batch = Math.Min(loader.Plan.BatchSize, loader.Plan.Count);
+        _feeder = new BatchFeeder(device, loader, (batch + options.Accumulate - 1) / options.Accumulate);
     }
 
-    /// <summary>Steps done since the beginning of the run.</summary>
+    /// <summary>Steps asked for since the beginning of the run.</summary>
     public long StepsDone { get; set; }
+
+    /// <summary>Steps that were asked for and are not reported yet.</summary>
+    public int Queued => _queued.Count;
+
+    /// <summary>How many steps may stay unreported when the next is asked for: where the device does not wait for the host, one.</summary>
+    public int MostAhead => _device.IsAsynchronous ? 1 : 0;
 
     /// <summary>How the objectives are weighed.</summary>
     public Balancer Balancer { get; }
@@ -113,36 +130,81 @@ public sealed class Trainer : IDisposable
     /// <summary>The names of the objectives.</summary>
     public IReadOnlyList<string> Objectives => _task.Objectives;
 
-    /// <summary>Takes one training step.</summary>
-    /// <exception cref="TrainingDivergedException">A loss or gradient is not finite; the parameters are as before.</exception>
-    /// <exception cref="AnomalyException">An operation gave NaN or infinity, and anomalies are looked for.</exception>
+    /// <summary>Takes one training step and waits for it.</summary>
+    /// <exception cref="InvalidOperationException">An earlier step is not reported yet.</exception>
+    /// <inheritdoc cref="Report"/>
     public StepReport Step()
     {
-        var clock = Stopwatch.StartNew();
+        if (Queued > 0)
+            throw new InvalidOperationException($"{Queued} steps are not reported yet");
+        Queue();
+        return Report();
+    }
+
+    /// <summary>Asks for one training step.</summary>
+    /// <exception cref="InvalidOperationException">As many steps as <see cref="MostAhead"/> and this one are not reported yet.</exception>
+    /// <exception cref="TrainingDivergedException">A loss or gradient that weights depend on is not finite.</exception>
+    /// <exception cref="AnomalyException">An operation gave NaN or infinity, and anomalies are looked for.</exception>
+    public void Queue()
+    {
+        if (Queued > MostAhead)
+            throw new InvalidOperationException($"{Queued} steps are not reported yet, at most {MostAhead + 1} may be");
         var position = _loader.Plan.PositionAt(StepsDone);
-        double rate = _schedule.RateAt(StepsDone);
-        TradeOffDiagnostics tradeOff;
-        double squaredNorm;
+        var record = _records[StepsDone % _records.Length];
+        record.Begin(StepsDone + 1, position, _schedule.RateAt(StepsDone));
         try
         {
-            squaredNorm = ComparesGradients ? MixGradients(position, out tradeOff) : WeighLosses(position, out tradeOff);
+            record.SquaredNorm = ComparesGradients ? MixGradients(record) : WeighLosses(record);
+            _scale.Set(record.Readings, record.SquaredNorm, _options.ClipNorm);
+            record.Readings.Send();
+            Optimiser.Step(_stores[0].Flat, _scale, record.LearningRate);
+            if (LooksAfter)
+            {
+                Look(position, withFeatures: false, then: _loader.Plan.Next(position));
+                Balancer.AfterStep(_look.Losses);
+            }
         }
         catch (NonFiniteSignalException failure)
         {
-            throw new TrainingDivergedException(StepsDone + 1, _task.Objectives[failure.Objective], failure.What);
-        }
-
-        if (!double.IsFinite(squaredNorm))
-            throw new TrainingDivergedException(StepsDone + 1, string.Join(" + ", _task.Objectives), "the gradient");
-        Optimiser.Step(_stores[0].Flat, GradientClip.Scale(squaredNorm, _options.ClipNorm), rate);
-        if (Balancer.Needs.HasFlag(BalancerNeeds.LossesAfterStep))
-        {
-            Look(position, withFeatures: false);
-            Balancer.AfterStep(_losses);
+            throw Diverged(record, failure);
         }
 
         StepsDone++;
-        return new StepReport(StepsDone, position, _loader.SizeOf(position), tradeOff, Math.Sqrt(squaredNorm), rate, clock.Elapsed);
+        _queued.Enqueue(record);
+    }
+
+    /// <summary>Waits for the first step that is not reported yet.</summary>
+    /// <returns>What it did.</returns>
+    /// <exception cref="InvalidOperationException">There is none.</exception>
+    /// <exception cref="TrainingDivergedException">
+    /// A loss or gradient is not finite; the parameters are as before that step, and stay so.
+    /// </exception>
+    public StepReport Report()
+    {
+        var record = _queued.Dequeue();
+        record.Understand();
+        double squaredNorm = record.Readings.Values[record.SquaredNorm];
+        try
+        {
+            record.TradeOff ??= CheckedTradeOff(record);
+        }
+        catch (NonFiniteSignalException failure)
+        {
+            throw Diverged(record, failure);
+        }
+
+        if (!double.IsFinite(squaredNorm))
+            throw new TrainingDivergedException(record.Step, string.Join(" + ", _task.Objectives), "the gradient");
+        var elapsed = Stopwatch.GetElapsedTime(Math.Max(record.Start, _reported));
+        _reported = Stopwatch.GetTimestamp();
+        return new StepReport(
+            record.Step,
+            record.Position,
+            _loader.SizeOf(record.Position),
+            record.TradeOff,
+            Math.Sqrt(squaredNorm),
+            record.LearningRate,
+            elapsed);
     }
 
     /// <summary>Returns the gradients to the pool.</summary>
@@ -150,104 +212,149 @@ public sealed class Trainer : IDisposable
     {
         foreach (var store in _stores)
             store.Dispose();
+        foreach (var record in _records)
+            record.Dispose();
         _part?.Dispose();
+        _scale.Dispose();
+        _look.Dispose();
+        _feeder.Dispose();
     }
 
     private bool NeedsEach => Balancer.Needs.HasFlag(BalancerNeeds.Gram) || _options.ClipEach is not null;
 
     private bool ComparesFeatures => Balancer.Needs.HasFlag(BalancerNeeds.FeatureGram);
 
+    private bool LooksAfter => Balancer.Needs.HasFlag(BalancerNeeds.LossesAfterStep);
+
     private bool ComparesGradients =>
-        NeedsEach || (_losses.Length > 1 && _options.DiagnosticsEvery > 0 && StepsDone % _options.DiagnosticsEvery == 0);
+        NeedsEach || (_objectives > 1 && _options.DiagnosticsEvery > 0 && StepsDone % _options.DiagnosticsEvery == 0);
 
     /// <summary>One backward pass for each objective, then their mixture, left in the first store.</summary>
-    private double MixGradients(BatchPosition position, out TradeOffDiagnostics tradeOff)
+    private int MixGradients(QueuedStep record)
     {
-        Clear();
-        foreach (var part in Parts(position))
+        foreach (var part in Parts(record.Position))
         {
             using var step = Begin(part);
-            var losses = _task.Losses(Load(step, position, part));
-            Add(step, losses, part, ComparesFeatures);
-            for (int k = 0; k < _losses.Length; k++)
-                Backward(step, Op.Affine(losses.Values[k], part.Share), part, _stores[k], retain: k + 1 < _losses.Length);
+            var losses = _task.Losses(Load(step, record.Position, part, After(record.Position)));
+            Take(step, losses, part, ComparesFeatures, record);
+            for (int k = 0; k < _objectives; k++)
+                Backward(step, Op.Affine(losses.Values[k], part.Share), part, _stores[k], retain: k + 1 < _objectives);
         }
 
         // Shared is what at least two objectives reach: elsewhere no two gradients can disagree, and a head or projector
         // would only add to its own objective's norm.
-        _shared ??= _arena.Ranges(parameter => _stores.Count(store => store.Reached(parameter)) >= Math.Min(2, _losses.Length));
+        _shared ??= _arena.Ranges(parameter => _stores.Count(store => store.Reached(parameter)) >= Math.Min(2, _objectives));
         var gradients = Array.ConvertAll(_stores, store => store.Flat);
-        Flat.Gram(gradients, _shared, _gram);
-        var clip = Array.ConvertAll(gradients, g => _options.ClipEach is null ? 1 : GradientClip.Scale(Flat.SquaredNorm(g), _options.ClipEach));
-        Scale(_gram, clip);
-        Scale(_featureGram, clip);
-        var weights = Weigh(_gram, out tradeOff);
+        record.AddGram(gradients, _shared);
+        var clip = new double[_objectives];
+        Array.Fill(clip, 1);
+        if (_options.ClipEach is not null)
+        {
+            int[] norms = Array.ConvertAll(gradients, record.Readings.AddSquaredNorm);
+            record.Read();
+            for (int k = 0; k < clip.Length; k++)
+                clip[k] = GradientClip.Scale(record.Readings.Values[norms[k]], _options.ClipEach);
+            record.Clip(clip);
+        }
+        else if (!Balancer.IsBlind)
+        {
+            record.Read();
+        }
+
+        var weights = Weigh(record);
         for (int k = 0; k < clip.Length; k++)
             clip[k] *= weights.Coefficients[k];
-        return Flat.Mix(gradients, clip, gradients[0]);
+        return record.Readings.AddMix(gradients, clip, gradients[0]);
     }
 
     /// <summary>One backward pass through the weighted sum of the losses.</summary>
-    private double WeighLosses(BatchPosition position, out TradeOffDiagnostics tradeOff)
+    private int WeighLosses(QueuedStep record)
     {
-        tradeOff = null!;
-        StepWeights? weights = null;
-        if (_options.Accumulate > 1)
+        if (Balancer.IsBlind)
+        {
+            Weigh(record);
+        }
+        else if (_options.Accumulate > 1)
         {
             // The weights follow from the losses of the whole batch: one more forward pass is less than keeping all parts or
             // a backward pass for each objective.
-            Look(position, ComparesFeatures);
-            weights = Weigh([], out tradeOff);
+            Look(record.Position, ComparesFeatures, then: record.Position);
+            record.TakeOver(_look);
+            Weigh(record);
         }
 
-        foreach (var part in Parts(position))
+        foreach (var part in Parts(record.Position))
         {
             using var step = Begin(part);
-            var losses = _task.Losses(Load(step, position, part));
-            if (weights is null)
+            var losses = _task.Losses(Load(step, record.Position, part, After(record.Position)));
+            if (record.Weights is null || Balancer.IsBlind)
+                Take(step, losses, part, ComparesFeatures, record);
+            if (record.Weights is null)
             {
-                Clear();
-                Add(step, losses, part, ComparesFeatures);
-                weights = Weigh([], out tradeOff);
+                record.Read();
+                Weigh(record);
             }
 
-            var total = Op.Affine(losses.Values[0], weights.Coefficients[0] * part.Share);
-            for (int k = 1; k < _losses.Length; k++)
-                total += Op.Affine(losses.Values[k], weights.Coefficients[k] * part.Share);
+            var coefficients = record.Weights!.Coefficients;
+            var total = Op.Affine(losses.Values[0], coefficients[0] * part.Share);
+            for (int k = 1; k < _objectives; k++)
+                total += Op.Affine(losses.Values[k], coefficients[k] * part.Share);
             Backward(step, total, part, _stores[0], retain: false);
         }
 
-        return Flat.SquaredNorm(_stores[0].Flat);
+        return record.Readings.AddSquaredNorm(_stores[0].Flat);
     }
 
-    /// <summary>Asks the balancer; what is told of the step's geometry is that of the parameters' gradients, where known.</summary>
-    private StepWeights Weigh(ReadOnlySpan<double> gram, out TradeOffDiagnostics tradeOff)
+    /// <summary>Asks the balancer. What it looks at has been read.</summary>
+    private StepWeights Weigh(QueuedStep record)
     {
-        var weights = Balancer.Weigh(new StepSignals(_losses, ComparesFeatures ? _featureGram : gram));
-        tradeOff = TradeOffDiagnostics.Measure(new StepSignals(_losses, gram), weights, _task.Task);
-        return weights;
+        if (Balancer.IsBlind)
+        {
+            // The next step's weights are asked for before this step is told of.
+            return record.Weights = Balancer.Weigh(default).Copy();
+        }
+
+        record.Weights = Balancer.Weigh(new StepSignals(record.Losses, ComparesFeatures ? record.FeatureGram : record.Gram));
+        record.TradeOff = TradeOff(record);
+        return record.Weights;
     }
+
+    /// <summary>What is told of the step's geometry is that of the parameters' gradients, where known.</summary>
+    private TradeOffDiagnostics TradeOff(QueuedStep record) =>
+        TradeOffDiagnostics.Measure(new StepSignals(record.Losses, record.Gram), record.Weights!, _task.Task);
+
+    /// <summary>As <see cref="TradeOff"/>, of a step whose numbers no rule has looked at.</summary>
+    private TradeOffDiagnostics CheckedTradeOff(QueuedStep record)
+    {
+        Balancer.Check(new StepSignals(record.Losses, record.Gram));
+        return TradeOff(record);
+    }
+
+    private TrainingDivergedException Diverged(QueuedStep record, NonFiniteSignalException failure) =>
+        new(record.Step, _task.Objectives[failure.Objective], failure.What);
 
     /// <summary>The first part's gradient takes the place of what is in the store, the others' are added.</summary>
     private void Backward(Step step, Tensor loss, Part part, GradStore store, bool retain)
     {
         step.Tape.Backward(loss, part.Index == 0 ? store : _part!, retain);
         if (part.Index > 0)
-            Flat.Mix([store.Flat, _part!.Flat], [1, 1], store.Flat);
+            Flat.Add(_part!.Flat, store.Flat);
     }
 
     /// <summary>
-    /// Computes the losses of a batch, and if asked for their gradients at the representation, with the random masks of this
-    /// step, and changes nothing else.
+    /// Computes and reads the losses of a batch, and if asked for their gradients at the representation, with the random masks of
+    /// this step, and changes nothing else.
     /// </summary>
-    private void Look(BatchPosition position, bool withFeatures)
+    private void Look(BatchPosition position, bool withFeatures, BatchPosition then)
     {
-        Clear();
+        _look.Begin(StepsDone + 1, position, 0);
         foreach (var part in Parts(position))
         {
             using var step = Engine.Step.Replay(_device, _options.Seed, NumberOf(part), record: withFeatures);
-            Add(step, _task.Losses(Load(step, position, part)), part, withFeatures);
+            Take(step, _task.Losses(Load(step, position, part, then)), part, withFeatures, _look);
         }
+
+        _look.Read();
     }
 
     private IEnumerable<Part> Parts(BatchPosition position)
@@ -265,36 +372,25 @@ public sealed class Trainer : IDisposable
     /// <summary>Every part has random numbers of its own.</summary>
     private ulong NumberOf(Part part) => (ulong)(StepsDone * _options.Accumulate + part.Index);
 
-    private Batch Load(Step step, BatchPosition position, Part part)
+    /// <summary>The batch whose parts are asked for after those of this one.</summary>
+    private BatchPosition After(BatchPosition position) => LooksAfter ? position : _loader.Plan.Next(position);
+
+    private Batch Load(Step step, BatchPosition position, Part part, BatchPosition then)
     {
-        var format = _loader.Format;
-        var batch = new Batch(
-            step.Empty([part.Count, format.Channels, format.Height, format.Width]), step.Empty([part.Count], DType.I64));
-        using var pixels = batch.Images.OnHost<float>();
-        using var labels = batch.Labels.OnHost<long>();
-        _loader.Load(position, part.First, part.Count, pixels.Span, labels.Span);
-        return batch;
+        var following = Parts(position).FirstOrDefault(other => other.Index == part.Index + 1);
+        return _feeder.Next(
+            step,
+            new BatchPart(position, part.First, part.Count),
+            following.Count > 0
+                ? new BatchPart(position, following.First, following.Count)
+                : new BatchPart(then, 0, Parts(then).First().Count));
     }
 
-    private void Clear()
+    private static void Take(Step step, TaskLosses losses, Part part, bool withFeatures, QueuedStep record)
     {
-        Array.Clear(_losses);
-        Array.Clear(_featureGram);
-    }
-
-    /// <summary>Losses are means over images: the batch's are those of its parts by their share of the images.</summary>
-    private void Add(Step step, TaskLosses losses, Part part, bool withFeatures)
-    {
-        for (int k = 0; k < _losses.Length; k++)
-            _losses[k] += part.Share * losses.Values[k].Item();
+        record.AddLosses(losses, part.Share);
         if (withFeatures)
-            FeatureGram.Add(step, losses, part.Share, _featureGram);
-    }
-
-    private static void Scale(double[] gram, double[] factors)
-    {
-        for (int i = 0; i < gram.Length; i++)
-            gram[i] *= factors[i / factors.Length] * factors[i % factors.Length];
+            record.AddFeatures(step, losses, part.Share);
     }
 
     /// <summary>A part of a batch.</summary>

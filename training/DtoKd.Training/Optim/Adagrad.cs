@@ -24,7 +24,7 @@ public sealed class Adagrad : Optimiser
     }
 
     /// <inheritdoc/>
-    protected override void Update(Tensor gradient, double scale, double learningRate, FlatRange range, bool decays) =>
+    protected override void Update(Tensor gradient, GradScale scale, double learningRate, FlatRange range, bool decays) =>
         Flat.Adagrad(
             Arena.Flat, gradient, scale, _squares, range, new AdagradStep(learningRate, Epsilon, decays ? _weightDecay : 0));
 }

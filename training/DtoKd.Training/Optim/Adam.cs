@@ -36,7 +36,7 @@ public sealed class Adam : Optimiser
     public double Epsilon { get; init; } = 1e-8;
 
     /// <inheritdoc/>
-    protected override void Update(Tensor gradient, double scale, double learningRate, FlatRange range, bool decays) => Flat.Adam(
+    protected override void Update(Tensor gradient, GradScale scale, double learningRate, FlatRange range, bool decays) => Flat.Adam(
         Arena.Flat,
         gradient,
         scale,

@@ -25,7 +25,7 @@ public sealed class AdamW : Optimiser
     }
 
     /// <inheritdoc/>
-    protected override void Update(Tensor gradient, double scale, double learningRate, FlatRange range, bool decays) =>
+    protected override void Update(Tensor gradient, GradScale scale, double learningRate, FlatRange range, bool decays) =>
         Flat.Adam(
             Arena.Flat,
             gradient,

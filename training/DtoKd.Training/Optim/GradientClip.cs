@@ -9,7 +9,7 @@ public static class GradientClip
     /// <param name="squaredNorm">The square of its norm.</param>
     /// <param name="maximum">The largest norm; null for no clipping.</param>
     public static double Scale(double squaredNorm, double? maximum) =>
-        maximum is { } limit ? Math.Min(1, limit / (Math.Sqrt(squaredNorm) + 1e-6)) : 1;
+        maximum is { } limit ? UpdateScale.Of(squaredNorm, limit) : 1;
 
     /// <summary>Brings every element of a gradient into -limit .. limit, which may change its direction.</summary>
     /// <param name="gradient">Flat; changed in place.</param>

@@ -25,6 +25,6 @@ public sealed class Lion : Optimiser
     }
 
     /// <inheritdoc/>
-    protected override void Update(Tensor gradient, double scale, double learningRate, FlatRange range, bool decays) => Flat.Lion(
+    protected override void Update(Tensor gradient, GradScale scale, double learningRate, FlatRange range, bool decays) => Flat.Lion(
         Arena.Flat, gradient, scale, _momentum, range, new LionStep(learningRate, Beta1, Beta2, decays ? _weightDecay : 0));
 }

@@ -36,10 +36,15 @@ public abstract class Optimiser : IDisposable
 
     /// <summary>Takes one step.</summary>
     /// <param name="gradient">The gradient of all parameters, flat.</param>
-    /// <param name="scale">Multiplied with the gradient: what clipping left of it, 1 without.</param>
+    /// <param name="scale">
+    /// Multiplied with the gradient: what clipping left of it, 1 without. An <see cref="UpdateScale"/> that has met a number that
+    /// is not finite leaves all as it is.
+    /// </param>
     /// <param name="learningRate">This step's rate.</param>
-    public void Step(Tensor gradient, double scale, double learningRate)
+    public void Step(Tensor gradient, GradScale scale, double learningRate)
     {
+        if (scale.IsVoid)
+            return;
         Steps++;
         foreach (var range in Decayed)
             Update(gradient, scale, learningRate, range, decays: true);
@@ -56,7 +61,7 @@ public abstract class Optimiser : IDisposable
     }
 
     /// <summary>The rule on one range; <see cref="Steps"/> counts this step already.</summary>
-    protected abstract void Update(Tensor gradient, double scale, double learningRate, FlatRange range, bool decays);
+    protected abstract void Update(Tensor gradient, GradScale scale, double learningRate, FlatRange range, bool decays);
 
     /// <summary>A flat buffer, zero at first, that belongs to the state.</summary>
     protected Tensor AddMoment(string name)

@@ -33,7 +33,7 @@ public sealed class RmsProp : Optimiser
     public double Epsilon { get; init; } = 1e-8;
 
     /// <inheritdoc/>
-    protected override void Update(Tensor gradient, double scale, double learningRate, FlatRange range, bool decays) =>
+    protected override void Update(Tensor gradient, GradScale scale, double learningRate, FlatRange range, bool decays) =>
         Flat.RmsProp(
             Arena.Flat,
             gradient,

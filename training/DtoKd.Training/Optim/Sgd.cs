@@ -30,7 +30,7 @@ public sealed class Sgd : Optimiser
     public double Dampening { get; init; }
 
     /// <inheritdoc/>
-    protected override void Update(Tensor gradient, double scale, double learningRate, FlatRange range, bool decays)
+    protected override void Update(Tensor gradient, GradScale scale, double learningRate, FlatRange range, bool decays)
     {
         double share = Steps == 1 || _momentum == 0 ? 1 : 1 - Dampening;
         var step = new SgdStep(learningRate, _momentum, decays ? _weightDecay : 0, _nesterov, share);

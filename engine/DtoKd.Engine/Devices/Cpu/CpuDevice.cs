@@ -32,6 +32,8 @@ public sealed unsafe class CpuDevice : Device
     /// <summary>The vector width of every kernel.</summary>
     public SimdLevel Simd { get; }
 
+    internal override DeviceInput NewInput(long bytes) => new HostInput(this, bytes);
+
     internal override void Read(Storage source, long offset, Span<byte> target) =>
         new ReadOnlySpan<byte>((byte*)source.Address + offset, target.Length).CopyTo(target);
 

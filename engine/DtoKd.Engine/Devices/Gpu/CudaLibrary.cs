@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
+using ILGPU.Runtime.Cuda;
 
 namespace DtoKd.Engine.Gpu;
 
@@ -7,7 +8,7 @@ namespace DtoKd.Engine.Gpu;
 /// Finds the driver's library. ILGPU asks for <c>cuda</c>, which .NET looks for as libcuda.so; a machine with nothing but the
 /// driver has libcuda.so.1 only.
 /// </summary>
-internal static class CudaLibrary
+internal static partial class CudaLibrary
 {
     private static readonly Lock _lock = new();
     private static readonly Lazy<nint> _library = new(() => TryLoad(typeof(ILGPU.Context).Assembly, null, out nint library)
@@ -23,11 +24,20 @@ internal static class CudaLibrary
         {
             if (_resolves)
                 return;
-            NativeLibrary.SetDllImportResolver(typeof(ILGPU.Context).Assembly, (name, assembly, path) =>
-                name == "cuda" && TryLoad(assembly, path, out nint library) ? library : 0);
+            // For ILGPU's calls and for the ones below.
+            foreach (var caller in new[] { typeof(ILGPU.Context).Assembly, typeof(CudaLibrary).Assembly })
+            {
+                NativeLibrary.SetDllImportResolver(caller, (name, assembly, path) =>
+                    name == "cuda" && TryLoad(assembly, path, out nint library) ? library : 0);
+            }
+
             _resolves = true;
         }
     }
+
+    /// <summary>Makes what a stream is given from now on wait for an event: a call that ILGPU does not have.</summary>
+    [LibraryImport("cuda", EntryPoint = "cuStreamWaitEvent")]
+    public static partial CudaError StreamWaitEvent(nint stream, nint mark, uint flags);
 
     /// <summary>Whether the library is there.</summary>
     public static bool IsPresent()

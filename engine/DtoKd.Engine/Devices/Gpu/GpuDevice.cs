@@ -12,6 +12,14 @@ public sealed class GpuDevice : Device
     private readonly Context _context;
     private readonly Accelerator _accelerator;
 
+    // Small uploads go through page-locked memory, so that the host need not wait for them.
+    private const int RingBytes = 4 << 20, LargestInRing = 1 << 20;
+
+    private readonly PinnedMemory _ring;
+    private int _ringUsed;
+    private long _uploads;
+    private AcceleratorStream? _copyStream;
+
     private GpuDevice(string name, Context context, Accelerator accelerator, int groupSize, long memoryLimit = long.MaxValue)
         : base(new GpuPool(accelerator, memoryLimit), isHost: false)
     {
@@ -22,6 +30,7 @@ public sealed class GpuDevice : Device
         Launcher = new Launcher(accelerator);
         MostShared = accelerator is CudaAccelerator cuda ? CudaLibrary.MostShared(cuda.DeviceId) : int.MaxValue;
         Faults = new IndexFaults(accelerator);
+        _ring = new PinnedMemory(accelerator, RingBytes);
     }
 
     /// <inheritdoc/>
@@ -40,14 +49,26 @@ public sealed class GpuDevice : Device
     /// <summary>Kernels launched so far.</summary>
     public long Launches => Launcher.Launches;
 
-    /// <summary>Copies to the host so far; at each of them the host waited for everything before it.</summary>
+    /// <summary>How often the host waited for numbers of the device so far.</summary>
     public long HostReads { get; private set; }
+
+    /// <summary>Copies from the host so far.</summary>
+    public long Uploads => Interlocked.Read(ref _uploads);
 
     /// <summary>How products are computed from now on.</summary>
     public MatmulPrecision MatmulPrecision { get; set; }
 
     /// <summary>What every kernel is launched with.</summary>
     internal Launcher Launcher { get; }
+
+    /// <summary>ILGPU's device.</summary>
+    internal Accelerator Accelerator => _accelerator;
+
+    /// <summary>Where everything runs in turn.</summary>
+    internal AcceleratorStream Stream => _accelerator.DefaultStream;
+
+    /// <summary>Where input is copied meanwhile; events keep the two in order.</summary>
+    internal AcceleratorStream CopyStream => _copyStream ??= _accelerator.CreateStream();
 
     /// <summary>Where kernels report indices out of range.</summary>
     internal IndexFaults Faults { get; }
@@ -103,6 +124,8 @@ public sealed class GpuDevice : Device
     {
         _accelerator.Synchronize();
         base.Dispose();
+        _ring.Dispose();
+        _copyStream?.Dispose();
         Faults.Dispose();
         try
         {
@@ -153,27 +176,66 @@ public sealed class GpuDevice : Device
     internal override void Read(Storage source, long offset, Span<byte> target)
     {
         HostReads++;
-        View<byte>(source, offset, target.Length).CopyToCPU(_accelerator.DefaultStream, target);
+        View<byte>(source, offset, target.Length).CopyToCPU(Stream, target);
         Synchronize();
+    }
+
+    /// <summary>Begins to copy the first bytes of a storage to the host.</summary>
+    internal void Download(Storage source, PinnedMemory target, int bytes) =>
+        View<byte>(source, 0, bytes).CopyToCPUUnsafeAsync(Stream, ref target.Span(0, bytes)[0], bytes);
+
+    /// <summary>Begins to copy bytes of the host into a storage, in a stream.</summary>
+    internal void Upload(PinnedMemory source, long from, Storage target, long to, int bytes, AcceleratorStream stream)
+    {
+        Interlocked.Increment(ref _uploads);
+        using var bound = _accelerator.BindScoped();
+        View<byte>(target, to, bytes).CopyFromCPUUnsafeAsync(stream, ref source.Span(from, bytes)[0], bytes);
+    }
+
+    /// <summary>Waits until what <see cref="Download"/> copies has arrived.</summary>
+    internal void AwaitRead(GpuEvent arrived)
+    {
+        HostReads++;
+        arrived.Wait();
     }
 
     internal override void Write(ReadOnlySpan<byte> source, Storage target, long offset)
     {
-        View<byte>(target, offset, source.Length).CopyFromCPU(_accelerator.DefaultStream, source);
-        // The caller may change the source as soon as this returns.
-        _accelerator.DefaultStream.Synchronize();
+        if (source.Length > LargestInRing)
+        {
+            Interlocked.Increment(ref _uploads);
+            View<byte>(target, offset, source.Length).CopyFromCPU(Stream, source);
+            Stream.Synchronize();
+            return;
+        }
+
+        if (_ringUsed + source.Length > RingBytes)
+        {
+            Stream.Synchronize();
+            _ringUsed = 0;
+        }
+
+        source.CopyTo(_ring.Span(_ringUsed, source.Length));
+        Upload(_ring, _ringUsed, target, offset, source.Length, Stream);
+        _ringUsed += source.Length;
     }
 
+    internal override DeviceInput NewInput(long bytes) => new GpuInput(this, bytes);
+
     internal override void Clear(Storage target, long offset, long bytes) =>
-        View<byte>(target, offset, bytes).MemSetToZero(_accelerator.DefaultStream);
+        View<byte>(target, offset, bytes).MemSetToZero(Stream);
 
     internal override void Fill(Tensor target, double value) => CopyGpu.Fill(target, value);
+
+    /// <summary>Copies the first bytes of a storage to another.</summary>
+    internal void CopyBytes(Storage source, Storage target, long bytes) =>
+        View<byte>(source, 0, bytes).CopyTo(Stream, View<byte>(target, 0, bytes));
 
     /// <summary>Copies bytes between tensors of this device.</summary>
     internal void CopyBytes(Tensor source, Tensor target)
     {
         int size = source.DType.Size();
         var from = View<byte>(source.Storage, source.Offset * size, source.Count * size);
-        from.CopyTo(_accelerator.DefaultStream, View<byte>(target.Storage, target.Offset * size, target.Count * size));
+        from.CopyTo(Stream, View<byte>(target.Storage, target.Offset * size, target.Count * size));
     }
 }

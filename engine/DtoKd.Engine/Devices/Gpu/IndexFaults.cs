@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
 
@@ -10,6 +11,9 @@ namespace DtoKd.Engine.Gpu;
 /// </summary>
 internal sealed class IndexFaults(Accelerator accelerator) : IDisposable
 {
+    /// <summary>The size of what is noted.</summary>
+    public const int Bytes = 2 * sizeof(long);
+
     private readonly List<Site> _sites = [];
     private readonly Dictionary<Site, int> _numbers = [];
     private MemoryBuffer1D<long, Stride1D.Dense>? _words;
@@ -56,9 +60,24 @@ internal sealed class IndexFaults(Accelerator accelerator) : IDisposable
             _words!.View.AsContiguous().CopyToCPU(stream, words);
         stream.Synchronize();
         _isWatching = false;
-        if (!reads || words[0] == 0)
+        if (reads)
+            Check(words);
+    }
+
+    /// <summary>Begins to copy what kernels have noted so far to the host; false where none checks indices.</summary>
+    public bool Send(PinnedMemory target, long offset)
+    {
+        if (_isWatching)
+            _words!.View.AsContiguous().CopyToCPUUnsafeAsync(accelerator.DefaultStream, ref MemoryMarshal.Cast<byte, long>(target.Span(offset, Bytes))[0], 2);
+        return _isWatching;
+    }
+
+    /// <summary>Throws what the operation would have thrown on the CPU, if an index was noted.</summary>
+    public void Check(ReadOnlySpan<long> words)
+    {
+        if (words[0] == 0)
             return;
-        _words!.View.MemSetToZero(stream);
+        _words!.View.MemSetToZero(accelerator.DefaultStream);
         var (op, size, describe) = _sites[(int)words[0] - 1];
         throw describe(op, size, IndexGuard.IndexOf(words[1]), IndexGuard.PositionOf(words[1]));
     }

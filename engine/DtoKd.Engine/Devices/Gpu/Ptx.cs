@@ -55,6 +55,10 @@ internal static partial class Ptx
     [Ptx("sqrt.rn.f32"), IntrinsicImplementation]
     public static float Sqrt(float x) => MathF.Sqrt(x);
 
+    /// <summary>The square root, correctly rounded.</summary>
+    [Ptx("sqrt.rn.f64"), IntrinsicImplementation]
+    public static double Sqrt(double x) => Math.Sqrt(x);
+
     /// <summary>1 / sqrt(x), within 2^-22.9 relative.</summary>
     [Ptx("rsqrt.approx.f32"), IntrinsicImplementation]
     public static float Rsqrt(float x) => 1 / MathF.Sqrt(x);
