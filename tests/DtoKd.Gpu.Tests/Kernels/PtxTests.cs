@@ -41,6 +41,8 @@ public sealed class PtxTests(PtxTests.Compiler compiler) : IClassFixture<PtxTest
     [InlineData("WindowBackward<Tile16>", "st.global.v4.f32")]
     [InlineData("ConvProduct<Rows128>", "cp.async.ca.shared.global")]
     [InlineData("ConvProduct<Rows16>", "ld.shared.v4.f32")]
+    [InlineData("ConvTensorProduct<WideTile, Bf16>", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32")]
+    [InlineData("ConvTensorProduct<SquareTile, RoundedTf32>", "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32")]
     [InlineData("ConvWeightGradient<Rows64>", "cp.async.ca.shared.global")]
     [InlineData("DotKernel", "fma.rn.f64", "add.f64")]
     public void A_kernel_has_the_instructions_it_is_written_for(string kernel, params string[] anyOf)

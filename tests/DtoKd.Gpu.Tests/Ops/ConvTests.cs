@@ -1,41 +1,38 @@
 using DtoKd.Engine;
+using DtoKd.Engine.Cpu;
 using DtoKd.Engine.Gpu;
 
 namespace DtoKd.Gpu.Tests.Ops;
 
 public class ConvTests
 {
-    private static readonly int[] _tiles = [16, 32, 64, 128];
+    // Rows, depths and pixels that fill no tile and no word; groups; an edge on each side.
+    private static readonly Conv2dGeometry _uneven = new(2, 6, 13, 7, 140, (2, 3), (2, 1), 1, (1, 2), 2);
 
-    // Rows and pixels beyond every tile's, groups, channels that are no multiple of four; an edge on each side.
-    private static readonly Conv2dGeometry _uneven = new(2, 10, 13, 15, 140, (3, 3), (2, 1), 1, (1, 2), 2);
-
-    [Fact]
-    public void Every_tile_gives_the_same_bits()
+    /// <summary>All ways to multiply: the rows of tiles, or their columns on the tensor cores.</summary>
+    public static TheoryData<int, MatmulPrecision> Kernels => new()
     {
-        using var step = Step.Evaluation(Emulator.Device);
-        var results = _tiles.Select(tile =>
-        {
-            Tensor x = Random(step, _uneven.Input, 1), w = Random(step, [140, 5, 3, 3], 2), bias = Random(step, [140], 3);
-            Tensor y = Random(step, _uneven.Output, 4), dx = step.New(_uneven.Input, DType.F32, "dx");
-            var kernels = new Conv2dGpu(tile);
-            kernels.Forward(_uneven, x, w, bias, y, accumulate: true);
-            kernels.InputGradient(_uneven, y, w, dx, accumulate: false);
-            return (float[])[.. y.ToArray<float>(), .. dx.ToArray<float>()];
-        }).ToArray();
-        Assert.All(results, result => Assert.Equal(results[0], result));
-    }
+        { 16, MatmulPrecision.Highest },
+        { 32, MatmulPrecision.Highest },
+        { 64, MatmulPrecision.Highest },
+        { 128, MatmulPrecision.Highest },
+        { 64, MatmulPrecision.High },
+        { 128, MatmulPrecision.High },
+        { 64, MatmulPrecision.Medium },
+        { 256, MatmulPrecision.Medium },
+    };
 
-    [Fact]
-    public void Every_tile_gives_the_gradient_of_the_weights()
+    // The numbers are multiples of 1 / 64 that bf16 holds, and their products' sums single precision: every kernel is exact.
+    [Theory]
+    [MemberData(nameof(Kernels))]
+    public void Every_kernel_gives_the_sums_of_the_reference(int tile, MatmulPrecision precision)
     {
-        var expected = WeightGradient(new Engine.Cpu.CpuDevice(1), new Conv2dReference(), DType.F64);
-        foreach (int tile in _tiles)
-        {
-            double[] actual = WeightGradient(Emulator.Device, new Conv2dGpu(tile), DType.F32);
-            for (int i = 0; i < expected.Length; i++)
-                Assert.Equal(expected[i], actual[i], 1e-4);
-        }
+        using var cpu = new CpuDevice(1);
+        var expected = Run(cpu, new Conv2dReference(), DType.F64);
+        var actual = Run(Emulator.Device, new Conv2dGpu(tile, precision), DType.F32);
+        Assert.Equal(expected.Y, actual.Y);
+        Assert.Equal(expected.Dx, actual.Dx);
+        Assert.Equal(expected.Dw, actual.Dw);
     }
 
     [Theory]
@@ -55,19 +52,22 @@ public class ConvTests
         AssertClose(Op.Relu(plain + residual), Op.Conv2dNorm(x, w, norm, residual, relu: true, stride, kernel / 2, groups));
     }
 
-    private static double[] WeightGradient(Device device, IConv2dKernels kernels, DType type)
+    private static (double[] Y, double[] Dx, double[] Dw) Run(Device device, IConv2dKernels kernels, DType type)
     {
         using var step = Step.Evaluation(device);
-        Tensor x = Random(step, _uneven.Input, 1, type), dy = Random(step, _uneven.Output, 2, type);
-        var dw = Random(step, [140, 5, 3, 3], 3, type);
+        Tensor x = Random(step, _uneven.Input, 1, type), w = Random(step, [140, 3, 2, 3], 2, type), bias = Random(step, [140], 3, type);
+        Tensor y = Random(step, _uneven.Output, 4, type), dy = Random(step, _uneven.Output, 5, type);
+        Tensor dx = step.New(_uneven.Input, type, "dx"), dw = Random(step, w.Shape, 6, type);
+        kernels.Forward(_uneven, x, w, bias, y, accumulate: true);
+        kernels.InputGradient(_uneven, dy, w, dx, accumulate: false);
         kernels.WeightGradient(_uneven, x, dy, dw, accumulate: true);
-        return dw.ToDoubles();
+        return (y.ToDoubles(), dx.ToDoubles(), dw.ToDoubles());
     }
 
     private static Tensor Random(Step step, Shape shape, int seed, DType type = DType.F32)
     {
         var random = new Random(seed);
-        var values = Enumerable.Range(0, (int)shape.Count).Select(_ => (float)(random.NextDouble() - 0.5)).ToArray();
+        float[] values = [.. Enumerable.Range(0, (int)shape.Count).Select(_ => random.Next(-32, 33) / 64f)];
         return type == DType.F32 ? step.From(values, shape) : step.From(Array.ConvertAll(values, value => (double)value), shape);
     }
 

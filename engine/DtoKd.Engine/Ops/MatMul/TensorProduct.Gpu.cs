@@ -2,294 +2,43 @@ using ILGPU;
 
 namespace DtoKd.Engine.Gpu;
 
-/// <summary>The numbers that tensor cores multiply, in words of 32 bits.</summary>
-internal interface ITensorNumber
-{
-    /// <summary>Numbers in a word.</summary>
-    static abstract int PerWord { get; }
-
-    /// <summary>The word of neighbouring numbers; the second one is left out where a word has one.</summary>
-    static abstract uint Pack(float first, float second);
-
-    /// <summary>What words become on their way from shared memory to the tensor cores.</summary>
-    static abstract Words4 Round(Words4 words);
-
-    /// <summary>sum + the product of 16 rows and 8 columns over 8 words.</summary>
-    static abstract Float4 MultiplyAdd(Words4 left, Words2 right, Float4 sum);
-}
-
-/// <summary>A float that is rounded when it is multiplied: operands that lie well need not be packed.</summary>
-internal readonly struct Tf32 : ITensorNumber
-{
-    public static int PerWord => 1;
-
-    public static uint Pack(float first, float second) => Interop.FloatAsInt(first);
-
-    public static Words4 Round(Words4 words) => new(
-        Ptx.RoundToTf32(words.X), Ptx.RoundToTf32(words.Y), Ptx.RoundToTf32(words.Z), Ptx.RoundToTf32(words.W));
-
-    public static Float4 MultiplyAdd(Words4 left, Words2 right, Float4 sum) => Ptx.MultiplyTf32(left, right, sum);
-}
-
-/// <summary>Two numbers of bf16 in a word.</summary>
-internal readonly struct Bf16 : ITensorNumber
-{
-    public static int PerWord => 2;
-
-    public static uint Pack(float first, float second) => Ptx.PackBf16(second, first);
-
-    public static Words4 Round(Words4 words) => words;
-
-    public static Float4 MultiplyAdd(Words4 left, Words2 right, Float4 sum) => Ptx.MultiplyBf16(left, right, sum);
-}
-
-/// <summary>The tile of a group, in warps of 64 columns.</summary>
-internal interface ITensorTile
-{
-    /// <summary>Strips of 16 rows of a warp: 2 or 4.</summary>
-    static abstract int Strips { get; }
-
-    /// <summary>Warps along the rows.</summary>
-    static abstract int WarpsDown { get; }
-
-    /// <summary>Warps along the columns.</summary>
-    static abstract int WarpsAcross { get; }
-}
-
-/// <summary>128 x 256 by 256 threads: 85 multiply-adds for each number read from the second-level cache.</summary>
-internal readonly struct WideTile : ITensorTile
-{
-    public static int Strips => 4;
-
-    public static int WarpsDown => 2;
-
-    public static int WarpsAcross => 4;
-}
-
-/// <summary>128 x 128 by 128 threads, two groups to a processor.</summary>
-internal readonly struct SquareTile : ITensorTile
-{
-    public static int Strips => 4;
-
-    public static int WarpsDown => 2;
-
-    public static int WarpsAcross => 2;
-}
-
-/// <summary>64 x 64 by 64 threads: for results that have few larger tiles.</summary>
-internal readonly struct NarrowTile : ITensorTile
-{
-    public static int Strips => 2;
-
-    public static int WarpsDown => 2;
-
-    public static int WarpsAcross => 1;
-}
-
-/// <summary>
-/// A product on the tensor cores. Both operands are lines of words along the sums (see <see cref="PackLines{TNumber}"/>), of which a
-/// group takes slices of 128 bytes through a ring of buffers in shared memory. There chunk c of 16 bytes of line l lies at chunk
-/// c xor (l mod 8): eight lines' chunks, which are read together, are in different banks.
-/// </summary>
-/// <remarks>The arguments' terms are words. Numbers of TF32 and bf16 lie alike in words, so that everything but one
-/// instruction is the same for both.</remarks>
+/// <summary>A product on the tensor cores of operands that are lines of words (see <see cref="PackLines{TNumber}"/>).</summary>
+/// <remarks>The arguments' terms are words.</remarks>
 internal readonly struct TensorProduct<TTile, TNumber> : IKernel<ProductArgs>
     where TTile : struct, ITensorTile
     where TNumber : struct, ITensorNumber
 {
-    /// <summary>Words of a line in a slice.</summary>
-    public const int Slice = 32;
+    public static int MaxGroupSize => TensorTile<TTile, TNumber>.Threads;
 
-    private const int Stages = 3;
+    public static int SharedBytes => TensorTile<TTile, TNumber>.SharedBytes;
 
-    public static int MaxGroupSize => 32 * TTile.WarpsDown * TTile.WarpsAcross;
+    public static int Rows => TensorTile<TTile, TNumber>.Rows;
 
-    public static int SharedBytes => Stages * StageLength * sizeof(float);
-
-    public static int Rows => 16 * TTile.Strips * TTile.WarpsDown;
-
-    public static int Columns => 64 * TTile.WarpsAcross;
-
-    private static int StageLength => Slice * (Rows + Columns);
-
-    // Of the sums in shared memory: four rows of pairs, which half a warp stores together, are in different banks.
-    private static int Pitch => Columns + 8;
+    public static int Columns => TensorTile<TTile, TNumber>.Columns;
 
     public static void Run(ProductArgs args)
     {
-        // Of vectors, so that it begins at a multiple of 16 bytes.
-        var shared = SharedMemory.GetDynamic<Float4>().Cast<float>();
         var at = new ProductBlock(args, Rows, Columns);
-        for (int ahead = 0; ahead < Stages - 1; ahead++)
-        {
-            CopyRows(args, at, shared, ahead * StageLength, at.First + (ahead * Slice));
-            CopyColumns(args, at, shared, ahead * StageLength, at.First + (ahead * Slice));
-            Ptx.CommitCopies();
-        }
-
-        int lane = Group.IdxX & 31, warp = Group.IdxX >> 5;
-        int row = Ptx.Keep(warp / TTile.WarpsAcross * 16 * TTile.Strips);
-        int column = Ptx.Keep((warp & (TTile.WarpsAcross - 1)) * 64);
-        // Matrices of a strip: rows 0 - 7 and 8 - 15 of the first chunk, then of the second. Of columns: both chunks of 0 - 7, then of 8 - 15.
-        int own = lane & 7, one = (lane >> 3) & 1, other = lane >> 4;
-        int left = Slice * (row + own + (8 * one)), right = Slice * (Rows + column + own + (8 * other));
-        int chunkA = other ^ own, chunkB = one ^ own;
-        int a0 = Ptx.Keep(left + (4 * chunkA)), a1 = Ptx.Keep(left + (4 * (chunkA ^ 2)));
-        int a2 = Ptx.Keep(left + (4 * (chunkA ^ 4))), a3 = Ptx.Keep(left + (4 * (chunkA ^ 6)));
-        int b0 = Ptx.Keep(right + (4 * chunkB)), b1 = Ptx.Keep(right + (4 * (chunkB ^ 2)));
-        int b2 = Ptx.Keep(right + (4 * (chunkB ^ 4))), b3 = Ptx.Keep(right + (4 * (chunkB ^ 6)));
-        int read = 0, write = (Stages - 1) * StageLength;
-        WarpSums sums = default;
-        for (int k = at.First; k < at.End; k += Slice)
-        {
-            Ptx.AwaitCopies(Stages - 2);
-            Group.Barrier();
-            // Between the steps: the tensor cores work while addresses are computed.
-            sums = Step(ref shared[a0 + read], ref shared[b0 + read], sums);
-            CopyRows(args, at, shared, write, k + ((Stages - 1) * Slice));
-            sums = Step(ref shared[a1 + read], ref shared[b1 + read], sums);
-            CopyColumns(args, at, shared, write, k + ((Stages - 1) * Slice));
-            Ptx.CommitCopies();
-            sums = Step(ref shared[a2 + read], ref shared[b2 + read], sums);
-            sums = Step(ref shared[a3 + read], ref shared[b3 + read], sums);
-            write = read;
-            read = read == (Stages - 1) * StageLength ? 0 : read + StageLength;
-        }
-
-        // The sums go through shared memory: a warp then stores whole rows, four columns a thread.
-        Ptx.AwaitCopies(0);
-        Group.Barrier();
-        int to = ((row + (lane >> 2)) * Pitch) + column + (2 * (lane & 3));
-        sums.A.Store(ref shared[to], Pitch);
-        sums.B.Store(ref shared[to + (16 * Pitch)], Pitch);
-        if (TTile.Strips == 4)
-        {
-            sums.C.Store(ref shared[to + (32 * Pitch)], Pitch);
-            sums.D.Store(ref shared[to + (48 * Pitch)], Pitch);
-        }
-
-        Group.Barrier();
-        var target = new ProductTarget(args, at.Item);
-        for (int i = 4 * Group.IdxX; i < Rows * Columns; i += 4 * MaxGroupSize)
-        {
-            row = i / Columns;
-            column = i - (row * Columns);
-            target.Store(at.Row + row, at.Column + column, Ptx.LoadShared4(ref shared[(row * Pitch) + column], 0));
-        }
+        TensorTile<TTile, TNumber>.Run(new Factors(args, at), new Target(args, at), at.First, at.End);
     }
 
-    /// <summary>8 words of the sums.</summary>
-    private static WarpSums Step(ref float a, ref float b, WarpSums sums)
+    internal readonly struct Factors(ProductArgs args, ProductBlock at) : ITensorFactors
     {
-        const int Group16 = 16 * Slice * sizeof(float);
-        var columns = new WarpColumns
-        {
-            A = TNumber.Round(Ptx.LoadMatrices(ref b, 0)),
-            B = TNumber.Round(Ptx.LoadMatrices(ref b, Group16)),
-            C = TNumber.Round(Ptx.LoadMatrices(ref b, 2 * Group16)),
-            D = TNumber.Round(Ptx.LoadMatrices(ref b, 3 * Group16)),
-        };
-        Words4 rows = TNumber.Round(Ptx.LoadMatrices(ref a, 0)), next = TNumber.Round(Ptx.LoadMatrices(ref a, Group16));
-        sums.A = sums.A.Plus<TNumber>(rows, columns);
-        if (TTile.Strips == 4)
-            rows = TNumber.Round(Ptx.LoadMatrices(ref a, 2 * Group16));
-        sums.B = sums.B.Plus<TNumber>(next, columns);
-        if (TTile.Strips == 4)
-        {
-            next = TNumber.Round(Ptx.LoadMatrices(ref a, 3 * Group16));
-            sums.C = sums.C.Plus<TNumber>(rows, columns);
-            sums.D = sums.D.Plus<TNumber>(next, columns);
-        }
+        private readonly ProductArgs _args = args;
+        private readonly ProductBlock _at = at;
 
-        return sums;
+        public void CopyRows(ArrayView<float> shared, int stage, int word) =>
+            TensorTile<TTile, TNumber>.CopyLines(_args.A, _at.PlaceA, _at.Row, Rows, shared, stage, word, _at.End);
+
+        public void CopyColumns(ArrayView<float> shared, int stage, int word) =>
+            TensorTile<TTile, TNumber>.CopyLines(_args.B, _at.PlaceB, _at.Column, Columns, shared, stage, word, _at.End);
     }
 
-    private static void CopyRows(ProductArgs args, ProductBlock at, ArrayView<float> shared, int stage, int term)
+    internal readonly struct Target(ProductArgs args, ProductBlock at) : ITensorTarget
     {
-        Copy(args.A, at.PlaceA, at.Row, shared, stage, term, at.End, 0);
-        if (Rows / Lines == 8)
-            Copy(args.A, at.PlaceA, at.Row, shared, stage, term, at.End, 4);
-    }
+        private readonly ProductTarget _target = new(args, at.Item);
+        private readonly int _row = at.Row, _column = at.Column;
 
-    private static void CopyColumns(ProductArgs args, ProductBlock at, ArrayView<float> shared, int stage, int term)
-    {
-        stage += Slice * Rows;
-        Copy(args.B, at.PlaceB, at.Column, shared, stage, term, at.End, 0);
-        if (Columns / Lines == 8)
-            Copy(args.B, at.PlaceB, at.Column, shared, stage, term, at.End, 4);
-    }
-
-    // Lines that the group copies at once, 8 threads for each.
-    private static int Lines => MaxGroupSize / 8;
-
-    private static void Copy(ProductOperand operand, int place, int first, ArrayView<float> shared, int stage, int term, int end, int turn)
-    {
-        int chunk = Group.IdxX & 7, line = Group.IdxX >> 3;
-        term += 4 * chunk;
-        // Lines are of whole chunks.
-        bool isInside = term < end;
-        int read = isInside ? 4 * sizeof(float) : 0;
-        place += isInside ? term : 0;
-        ref float to = ref shared[stage + (Slice * line) + (4 * (chunk ^ (line & 7)))];
-        line += first + (turn * Lines);
-        int last = operand.Lines - 1, bytes = turn * Lines * Slice * sizeof(float);
-        Copy(ref to, bytes, operand, place, IntrinsicMath.Min(line, last), read);
-        Copy(ref to, bytes + (Lines * Slice * sizeof(float)), operand, place, IntrinsicMath.Min(line + Lines, last), read);
-        Copy(ref to, bytes + (2 * Lines * Slice * sizeof(float)), operand, place, IntrinsicMath.Min(line + (2 * Lines), last), read);
-        Copy(ref to, bytes + (3 * Lines * Slice * sizeof(float)), operand, place, IntrinsicMath.Min(line + (3 * Lines), last), read);
-    }
-
-    private static void Copy(ref float to, int bytes, ProductOperand operand, int place, int line, int read) =>
-        Ptx.CopyAsync4(ref to, bytes, ref operand.X[place + (line * operand.Line)], 4 * sizeof(float), read);
-}
-
-/// <summary>8 words of 64 columns: 16 columns in each field.</summary>
-internal struct WarpColumns
-{
-    public Words4 A, B, C, D;
-}
-
-/// <summary>The sums of a warp: strips of 16 rows.</summary>
-internal struct WarpSums
-{
-    public Strip A, B, C, D;
-}
-
-/// <summary>16 rows of 64 columns, eight at a time.</summary>
-internal struct Strip
-{
-    private Float4 _a, _b, _c, _d, _e, _f, _g, _h;
-
-    public readonly Strip Plus<TNumber>(Words4 rows, WarpColumns columns)
-        where TNumber : struct, ITensorNumber => new()
-        {
-            _a = TNumber.MultiplyAdd(rows, new(columns.A.X, columns.A.Y), _a),
-            _b = TNumber.MultiplyAdd(rows, new(columns.A.Z, columns.A.W), _b),
-            _c = TNumber.MultiplyAdd(rows, new(columns.B.X, columns.B.Y), _c),
-            _d = TNumber.MultiplyAdd(rows, new(columns.B.Z, columns.B.W), _d),
-            _e = TNumber.MultiplyAdd(rows, new(columns.C.X, columns.C.Y), _e),
-            _f = TNumber.MultiplyAdd(rows, new(columns.C.Z, columns.C.W), _f),
-            _g = TNumber.MultiplyAdd(rows, new(columns.D.X, columns.D.Y), _g),
-            _h = TNumber.MultiplyAdd(rows, new(columns.D.Z, columns.D.W), _h),
-        };
-
-    /// <summary>Stores the lane's sums from its first one on; they are in rows 0 and 8.</summary>
-    public readonly void Store(ref float to, int pitch)
-    {
-        int below = 8 * pitch * sizeof(float);
-        Store(ref to, 0, below, _a);
-        Store(ref to, 32, below, _b);
-        Store(ref to, 64, below, _c);
-        Store(ref to, 96, below, _d);
-        Store(ref to, 128, below, _e);
-        Store(ref to, 160, below, _f);
-        Store(ref to, 192, below, _g);
-        Store(ref to, 224, below, _h);
-    }
-
-    private static void Store(ref float to, int bytes, int below, Float4 sums)
-    {
-        Ptx.StoreShared2(ref to, bytes, new Float2 { X = sums.X, Y = sums.Y });
-        Ptx.StoreShared2(ref to, bytes + below, new Float2 { X = sums.Z, Y = sums.W });
+        public void Store(int row, int column, Float4 sums) => _target.Store(_row + row, _column + column, sums);
     }
 }

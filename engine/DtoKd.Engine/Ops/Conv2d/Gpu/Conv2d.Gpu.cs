@@ -6,7 +6,8 @@ namespace DtoKd.Engine.Gpu;
 /// section 3). One kernel makes y and, phase by phase, dx.
 /// </summary>
 /// <param name="tile">The rows of the tiles in which it multiplies; by the shape when null.</param>
-internal sealed class Conv2dGpu(int? tile = null) : IConv2dKernels, IConv2dNormKernels
+/// <param name="precision">How it multiplies; as the device says, where the work is worth it, when null.</param>
+internal sealed class Conv2dGpu(int? tile = null, MatmulPrecision? precision = null) : IConv2dKernels, IConv2dNormKernels
 {
     public void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, Tensor? bias, Tensor y, bool accumulate)
     {
@@ -39,7 +40,8 @@ internal sealed class Conv2dGpu(int? tile = null) : IConv2dKernels, IConv2dNormK
         }
 
         var (kernel, stride, padding, dilation) = (geometry.Kernel, geometry.Stride, geometry.Padding, geometry.Dilation);
-        var order = new ConvWeights.Order(geometry, rowsAreOutputs: false);
+        var order = new ConvOrder(geometry, rowsAreOutputs: false);
+        using var source = ConvSource.Of(dy, geometry.Groups, PrecisionFor(geometry, order.Rows, order.Depth, dy));
         for (int row = 0; row < Math.Min(stride.Height, geometry.H); row++)
         {
             for (int column = 0; column < Math.Min(stride.Width, geometry.W); column++)
@@ -47,7 +49,7 @@ internal sealed class Conv2dGpu(int? tile = null) : IConv2dKernels, IConv2dNormK
                 var down = ConvPhase.Backward(row, geometry.H, kernel.Height, stride.Height, padding.Height, dilation.Height);
                 var across = ConvPhase.Backward(column, geometry.W, kernel.Width, stride.Width, padding.Width, dilation.Width);
                 if (order.Depth * down.Taps * across.Taps > 0 || !accumulate)
-                    Product(geometry.Groups, down, across, order, dy, w, new() { Accumulate = accumulate }, dx);
+                    new ConvLaunch(source, down, across, order, tile).Run(w, new() { Accumulate = accumulate }, dx);
             }
         }
     }
@@ -64,108 +66,43 @@ internal sealed class Conv2dGpu(int? tile = null) : IConv2dKernels, IConv2dNormK
         }
 
         if (DepthwiseConvGpu.Fits(geometry))
+        {
             DepthwiseConvGpu.WeightGradient(geometry, x, dy, dw, accumulate);
-        else
-            ConvWeightGradientGpu.Run(geometry, x, dy, dw, accumulate, tile);
-    }
+            return;
+        }
 
-    private static void Launch<TTile>(GpuDevice device, ConvProductArgs args)
-        where TTile : struct, IConvTile
-    {
-        long across = ((long)args.Pixels + ConvTile<TTile>.Columns - 1) / ConvTile<TTile>.Columns;
-        device.Launcher.Launch<ConvProduct<TTile>, ConvProductArgs>(
-            across * args.Groups * args.TilesOf(ConvTile<TTile>.Rows), ConvTile<TTile>.Threads, args);
-    }
-
-    private void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, Epilogue epilogue, Tensor y)
-    {
-        var (kernel, stride, padding, dilation) = (geometry.Kernel, geometry.Stride, geometry.Padding, geometry.Dilation);
-        Product(
-            geometry.Groups,
-            ConvPhase.Forward(geometry.OH, kernel.Height, stride.Height, padding.Height, dilation.Height),
-            ConvPhase.Forward(geometry.OW, kernel.Width, stride.Width, padding.Width, dilation.Width),
-            new ConvWeights.Order(geometry, rowsAreOutputs: true), x, w, epilogue, y);
-    }
-
-    /// <summary>One phase: its weights are brought into the order in which the product reads them, then multiplied.</summary>
-    private void Product(
-        int groups, ConvPhase down, ConvPhase across, ConvWeights.Order order, Tensor source, Tensor w, Epilogue epilogue, Tensor y)
-    {
-        var device = (GpuDevice)y.Device;
-        // Depths and rows to fours; taps and depths together to whole slices.
-        int depth = (order.Depth + 3) / 4 * 4, pitch = (order.Rows + 3) / 4 * 4;
-        int lines = (checked(depth * down.Taps * across.Taps) + ConvWeights.Slice - 1) / ConvWeights.Slice * ConvWeights.Slice;
-        using var packed = new PackedWeights(device, w, epilogue.Norm, new()
+        switch (PrecisionFor(geometry, geometry.GroupO, geometry.GroupC * geometry.KernelArea, x))
         {
-            Groups = groups,
-            Pitch = pitch,
-            Lines = lines,
-            Depth = Math.Max(1, depth),
-            Order = order,
-            Down = down,
-            Across = across,
-        });
-        Shape from = source.Shape, to = y.Shape;
-        var args = new ConvProductArgs
-        {
-            // Without a line nothing is read, but a view must be valid.
-            Source = lines == 0 ? packed.Weights : GpuDevice.View<float>(source),
-            Weights = packed.Weights,
-            Bias = epilogue.Bias is null ? packed.Shifts : GpuDevice.View<float>(epilogue.Bias),
-            Residual = GpuDevice.View<float>(epilogue.Residual ?? y),
-            Y = GpuDevice.View<float>(y),
-            HasBias = epilogue.Bias is null && epilogue.Norm is null ? 0 : 1,
-            HasResidual = epilogue.Residual is null ? 0 : 1,
-            Relu = epilogue.Relu ? 1 : 0,
-            Accumulate = epilogue.Accumulate ? 1 : 0,
-            Groups = groups,
-            Rows = order.Rows,
-            Pitch = pitch,
-            Depth = Math.Max(1, order.Depth),
-            Lines = lines,
-            Pixels = checked(to[0] * down.Count * across.Count),
-            SourceHeight = from[2],
-            SourceWidth = from[3],
-            SourceArea = from[2] * from[3],
-            Width = to[3],
-            Area = to[2] * to[3],
-            Down = down,
-            Across = across,
-        };
-        switch (tile ?? RowsOfTile(order.Rows, args.Pixels, groups))
-        {
-            case 128:
-                Launch<Rows128>(device, args);
+            case MatmulPrecision.Highest:
+                ConvWeightGradientGpu.Run(geometry, x, dy, dw, accumulate, tile);
                 break;
-            case 64:
-                Launch<Rows64>(device, args);
-                break;
-            case 32:
-                Launch<Rows32>(device, args);
+            case MatmulPrecision.High:
+                ConvTensorWeightGradient.Run<RoundedTf32>(geometry, x, dy, dw, accumulate, tile);
                 break;
             default:
-                Launch<Rows16>(device, args);
+                ConvTensorWeightGradient.Run<Bf16>(geometry, x, dy, dw, accumulate, tile);
                 break;
         }
     }
 
-    /// <summary>
-    /// The tile's rows. A large tile reads each number from shared memory for more products; it does not pay if much of it is empty
-    /// or if there are so few that half of a large card idles.
-    /// </summary>
-    private static int RowsOfTile(int rows, int pixels, int groups)
+    private void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, ConvEpilogue epilogue, Tensor y)
     {
-        if (rows <= 16)
-            return 16;
-        const long Enough = 128;
-        long across = (long)groups * ((pixels + 127) / 128);
-        int size = 128;
-        while (size > 32 && (((rows + size - 1) / size * size) - rows > rows / 4 || (rows + size - 1) / size * across < Enough))
-            size /= 2;
-        return size;
+        var (kernel, stride, padding, dilation) = (geometry.Kernel, geometry.Stride, geometry.Padding, geometry.Dilation);
+        var down = ConvPhase.Forward(geometry.OH, kernel.Height, stride.Height, padding.Height, dilation.Height);
+        var across = ConvPhase.Forward(geometry.OW, kernel.Width, stride.Width, padding.Width, dilation.Width);
+        var order = new ConvOrder(geometry, rowsAreOutputs: true);
+        using var source = ConvSource.Of(x, geometry.Groups, PrecisionFor(geometry, order.Rows, order.Depth, x));
+        new ConvLaunch(source, down, across, order, tile).Run(w, epilogue, y);
     }
 
-    /// <summary>What is done to the sums.</summary>
-    private readonly record struct Epilogue(
-        Tensor? Bias, FixedNorm? Norm, Tensor? Residual, bool Relu, bool Accumulate);
+    /// <summary>How a product is computed. Groups of few channels leave most of the tensor cores' tiles empty.</summary>
+    private MatmulPrecision PrecisionFor(Conv2dGeometry geometry, int rows, int depth, Tensor source)
+    {
+        const int LeastRows = 32, LeastDepth = 16;
+        const long LeastWork = 1 << 24;
+        if (source.Count == 0)
+            return MatmulPrecision.Highest;
+        bool isTensor = rows >= LeastRows && depth >= LeastDepth && geometry.MultiplyAdds >= LeastWork;
+        return precision ?? (isTensor ? ((GpuDevice)source.Device).MatmulPrecision : MatmulPrecision.Highest);
+    }
 }

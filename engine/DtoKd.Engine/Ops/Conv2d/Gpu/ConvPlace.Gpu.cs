@@ -20,7 +20,7 @@ internal struct ConvPlace
         ConvPlace place;
         place.Row = (down * args.Down.SourceStep) + args.Down.Origin;
         place.Column = (across * args.Across.SourceStep) + args.Across.Origin;
-        place.Source = (slab * args.Depth * args.SourceArea) + (place.Row * args.SourceWidth) + place.Column;
+        place.Source = (slab * args.SlabStride) + (((place.Row * args.SourceWidth) + place.Column) * args.PixelStride);
         place.Target = (slab * args.Rows * args.Area)
             + ((args.Down.First + (down * args.Down.Step)) * args.Width) + args.Across.First + (across * args.Across.Step);
         return Beyond(place, pixel >= args.Pixels);

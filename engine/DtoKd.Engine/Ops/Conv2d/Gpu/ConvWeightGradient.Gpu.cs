@@ -77,6 +77,9 @@ internal readonly struct PieceSums(GpuDevice device, Tensor y, long pieces, bool
     /// <summary>Where the pieces go, one after the other: the result itself if there is one piece and nothing to add to.</summary>
     public ArrayView<float> Pieces => _scratch is null ? GpuDevice.View<float>(y) : device.View<float>(_scratch, 0, pieces * y.Count);
 
+    /// <summary>Whether the pieces are not in the result itself.</summary>
+    public bool IsApart => _scratch is not null;
+
     /// <summary>Adds up.</summary>
     public void Dispose()
     {

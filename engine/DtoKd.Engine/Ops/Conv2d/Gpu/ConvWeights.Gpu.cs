@@ -10,23 +10,13 @@ internal readonly struct PackedWeights : IDisposable
 {
     private readonly Storage _scratch;
 
-    public PackedWeights(GpuDevice device, Tensor w, FixedNorm? norm, ConvWeights.Args args)
+    private PackedWeights(GpuDevice device, int weights, int shifts)
     {
-        args.Weights = checked(args.Groups * args.Lines * args.Pitch);
-        int shifts = norm is null ? 0 : args.Groups * args.Order.Rows, count = args.Weights + shifts;
         // One more, so that a view of no weights has an element.
-        _scratch = new Storage(device.Pool, (count + 1L) * sizeof(float), "conv2d weights");
-        Weights = args.Y = device.View<float>(_scratch, 0, count + 1);
-        Shifts = device.View<float>(_scratch, args.Weights, shifts + 1);
-        args.W = GpuDevice.View<float>(w);
-        args.HasNorm = norm is null ? 0 : 1;
-        args.Weight = norm is null ? Weights : GpuDevice.View<float>(norm.Weight);
-        args.Bias = norm is null ? Weights : GpuDevice.View<float>(norm.Bias);
-        args.Mean = norm is null ? Weights : GpuDevice.View<float>(norm.Mean);
-        args.Variance = norm is null ? Weights : GpuDevice.View<float>(norm.Variance);
-        args.Epsilon = norm is null ? 0 : (float)norm.Epsilon;
-        args.Count = count;
-        GridStride.Launch<ConvWeights, ConvWeights.Args>(device, count, args);
+        Count = checked(weights + shifts);
+        _scratch = new Storage(device.Pool, (Count + 1L) * sizeof(float), "conv2d weights");
+        Weights = device.View<float>(_scratch, 0, Count + 1L);
+        Shifts = device.View<float>(_scratch, weights, shifts + 1L);
     }
 
     public ArrayView<float> Weights { get; }
@@ -34,72 +24,116 @@ internal readonly struct PackedWeights : IDisposable
     /// <summary>What is added to each output channel, if there is a norm.</summary>
     public ArrayView<float> Shifts { get; }
 
+    private int Count { get; }
+
+    /// <summary>Packs.</summary>
+    /// <typeparam name="TKernel">In what order.</typeparam>
+    /// <param name="device">Where.</param>
+    /// <param name="w">[O, C / groups, kh, kw].</param>
+    /// <param name="norm">Multiplies the output channels, or null.</param>
+    /// <param name="args">The sizes, and how many numbers there will be.</param>
+    public static PackedWeights By<TKernel>(GpuDevice device, Tensor w, FixedNorm? norm, ConvWeightArgs args)
+        where TKernel : struct, IKernel<ConvWeightArgs>
+    {
+        var packed = new PackedWeights(device, args.Weights, norm is null ? 0 : args.Groups * args.Order.Rows);
+        args.Y = packed.Weights;
+        args.Count = packed.Count;
+        args.W = GpuDevice.View<float>(w);
+        args.HasNorm = norm is null ? 0 : 1;
+        args.Weight = norm is null ? args.Y : GpuDevice.View<float>(norm.Weight);
+        args.Bias = norm is null ? args.Y : GpuDevice.View<float>(norm.Bias);
+        args.Mean = norm is null ? args.Y : GpuDevice.View<float>(norm.Mean);
+        args.Variance = norm is null ? args.Y : GpuDevice.View<float>(norm.Variance);
+        args.Epsilon = norm is null ? 0 : (float)norm.Epsilon;
+        GridStride.Launch<TKernel, ConvWeightArgs>(device, args.Count, args);
+        return packed;
+    }
+
     /// <summary>The kernels that are launched before this still find the weights.</summary>
     public void Dispose() => _scratch.Release();
 }
 
-/// <summary>
-/// Weights [group, tap, depth, row], filled up with zeros to given numbers of rows, of depths, and of lines, which are taps and
-/// depths together; then, with a norm, what it adds to each channel.
-/// </summary>
-internal readonly struct ConvWeights : IKernel<ConvWeights.Args>
+/// <summary>Which axis of the weights [O, C / groups, kh, kw] makes rows of the result, and which is summed over.</summary>
+internal readonly struct ConvOrder(Conv2dGeometry geometry, bool rowsAreOutputs)
 {
-    public static void Run(Args args)
+    public readonly int Rows = rowsAreOutputs ? geometry.GroupO : geometry.GroupC;
+    public readonly int Depth = rowsAreOutputs ? geometry.GroupC : geometry.GroupO;
+    public readonly int RowStride = geometry.KernelArea * (rowsAreOutputs ? geometry.GroupC : 1);
+    public readonly int DepthStride = geometry.KernelArea * (rowsAreOutputs ? 1 : geometry.GroupC);
+    public readonly int GroupStride = geometry.KernelArea * geometry.GroupC * geometry.GroupO;
+    public readonly int KernelWidth = geometry.Kernel.Width;
+}
+
+/// <summary>What kernels that pack weights take.</summary>
+internal struct ConvWeightArgs
+{
+    public ArrayView<float> W, Weight, Bias, Mean, Variance, Y;
+    public float Epsilon;
+
+    /// <summary>
+    /// Numbers to write, and those of them that are weights; the length of a group's or a row's inner axis, rows that lie side by side,
+    /// channels or words of a tap.
+    /// </summary>
+    public int Count, Weights, Groups, Lines, Pitch, Depth, HasNorm;
+
+    public ConvOrder Order;
+    public ConvPhase Down, Across;
+
+    /// <summary>A weight with the norm's factor; 0 where there is none.</summary>
+    public readonly float At(int group, int row, int tap, int depth)
+    {
+        if (tap >= Down.Taps * Across.Taps || depth >= Order.Depth || row >= Order.Rows)
+            return 0;
+        int a = tap / Across.Taps, b = tap - (a * Across.Taps);
+        a = Down.FirstTap + (a * Down.TapStep);
+        b = Across.FirstTap + (b * Across.TapStep);
+        float weight = W[
+            (group * Order.GroupStride) + (row * Order.RowStride) + (depth * Order.DepthStride) + (a * Order.KernelWidth) + b];
+        return HasNorm == 0 ? weight : weight * Scale((group * Order.Rows) + row);
+    }
+
+    /// <summary>What the norm adds to a channel.</summary>
+    public readonly float Shift(int channel) => Bias[channel] - (Mean[channel] * Scale(channel));
+
+    private readonly float Scale(int channel) => Weight[channel] / Ptx.Sqrt(Variance[channel] + Epsilon);
+}
+
+/// <summary>Weights [group, tap, depth, row], filled up with zeros to the numbers of lines, depths and rows.</summary>
+internal readonly struct ConvWeights : IKernel<ConvWeightArgs>
+{
+    /// <summary>Terms of a sum that are multiplied between two barriers.</summary>
+    public const int Slice = 8;
+
+    public static void Run(ConvWeightArgs args)
+    {
+        for (int i = GridStride.First; i < args.Count; i += GridStride.Step)
+        {
+            int line = i / args.Pitch, row = i - (line * args.Pitch);
+            int group = line / args.Lines, inner = line - (group * args.Lines), tap = inner / args.Depth;
+            args.Y[i] = i < args.Weights ? args.At(group, row, tap, inner - (tap * args.Depth)) : args.Shift(i - args.Weights);
+        }
+    }
+}
+
+/// <summary>Weights [group, row, tap, word] for the tensor cores, filled up with zeros to the number of words.</summary>
+internal readonly struct ConvWordWeights<TNumber> : IKernel<ConvWeightArgs>
+    where TNumber : struct, IPackedNumber
+{
+    public static void Run(ConvWeightArgs args)
     {
         for (int i = GridStride.First; i < args.Count; i += GridStride.Step)
         {
             if (i >= args.Weights)
             {
-                int channel = i - args.Weights;
-                args.Y[i] = args.Bias[channel] - (args.Mean[channel] * Scale(args, channel));
+                args.Y[i] = args.Shift(i - args.Weights);
                 continue;
             }
 
-            int line = i / args.Pitch, row = i - (line * args.Pitch);
-            int group = line / args.Lines, inner = line - (group * args.Lines);
-            int tap = inner / args.Depth, depth = inner - (tap * args.Depth);
-            float weight = 0;
-            if (tap < args.Down.Taps * args.Across.Taps && depth < args.Order.Depth && row < args.Order.Rows)
-            {
-                int a = tap / args.Across.Taps, b = tap - (a * args.Across.Taps);
-                a = args.Down.FirstTap + (a * args.Down.TapStep);
-                b = args.Across.FirstTap + (b * args.Across.TapStep);
-                weight = args.W[
-                    (group * args.Order.GroupStride) + (row * args.Order.RowStride) + (depth * args.Order.DepthStride)
-                    + (a * args.Order.KernelWidth) + b];
-                if (args.HasNorm != 0)
-                    weight *= Scale(args, (group * args.Order.Rows) + row);
-            }
-
-            args.Y[i] = weight;
+            int line = i / args.Lines, inner = i - (line * args.Lines), tap = inner / args.Depth;
+            int group = line / args.Order.Rows, row = line - (group * args.Order.Rows);
+            int depth = (inner - (tap * args.Depth)) * TNumber.PerWord;
+            uint word = TNumber.Pack(args.At(group, row, tap, depth), args.At(group, row, tap, depth + 1));
+            args.Y[i] = Interop.IntAsFloat(word);
         }
-    }
-
-    /// <summary>Terms of a sum that are multiplied between two barriers.</summary>
-    public const int Slice = 8;
-
-    private static float Scale(Args args, int channel) => args.Weight[channel] / Ptx.Sqrt(args.Variance[channel] + args.Epsilon);
-
-    /// <summary>Which axis of the weights [O, C / groups, kh, kw] makes rows of the result, and which is summed over.</summary>
-    internal readonly struct Order(Conv2dGeometry geometry, bool rowsAreOutputs)
-    {
-        public readonly int Rows = rowsAreOutputs ? geometry.GroupO : geometry.GroupC;
-        public readonly int Depth = rowsAreOutputs ? geometry.GroupC : geometry.GroupO;
-        public readonly int RowStride = geometry.KernelArea * (rowsAreOutputs ? geometry.GroupC : 1);
-        public readonly int DepthStride = geometry.KernelArea * (rowsAreOutputs ? 1 : geometry.GroupC);
-        public readonly int GroupStride = geometry.KernelArea * geometry.GroupC * geometry.GroupO;
-        public readonly int KernelWidth = geometry.Kernel.Width;
-    }
-
-    internal struct Args
-    {
-        public ArrayView<float> W, Weight, Bias, Mean, Variance, Y;
-        public float Epsilon;
-
-        /// <summary>Numbers to write, and those of them that are weights; lines of a group, rows of a line, depths of a tap.</summary>
-        public int Count, Weights, Groups, Lines, Pitch, Depth, HasNorm;
-
-        public Order Order;
-        public ConvPhase Down, Across;
     }
 }

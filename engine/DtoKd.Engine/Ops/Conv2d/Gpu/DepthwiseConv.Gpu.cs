@@ -28,13 +28,14 @@ internal static class DepthwiseConvGpu
     {
         var device = (GpuDevice)y.Device;
         var (kernel, one) = (geometry.Kernel, geometry with { C = geometry.O, Groups = geometry.O });
-        using var packed = new PackedWeights(device, w, norm, new()
+        using var packed = PackedWeights.By<ConvWeights>(device, w, norm, new()
         {
+            Weights = geometry.O * geometry.KernelArea,
             Groups = geometry.O,
             Pitch = 1,
             Lines = geometry.KernelArea,
             Depth = 1,
-            Order = new ConvWeights.Order(one, rowsAreOutputs: true),
+            Order = new ConvOrder(one, rowsAreOutputs: true),
             Down = ConvPhase.Forward(geometry.OH, kernel.Height, 1, 0, 1),
             Across = ConvPhase.Forward(geometry.OW, kernel.Width, 1, 0, 1),
         });
