@@ -10,18 +10,4 @@ internal static class Emulator
     private static readonly Lazy<GpuDevice> _device = new(() => GpuDevice.Emulated());
 
     public static GpuDevice Device => _device.Value;
-
-    /// <summary>Whether an operation said that it has no kernel; other errors come through.</summary>
-    public static bool Runs(Action run)
-    {
-        try
-        {
-            run();
-            return true;
-        }
-        catch (NotSupportedException exception) when (exception.Message.Contains("no kernel", StringComparison.Ordinal))
-        {
-            return false;
-        }
-    }
 }

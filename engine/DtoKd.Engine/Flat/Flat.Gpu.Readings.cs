@@ -44,7 +44,7 @@ internal sealed class GpuReadings : IDisposable
     public void Send(int count)
     {
         _device.Download(_numbers, _host, count * sizeof(double));
-        _faultsSent = _device.Faults.Send(_host, _host.Bytes - IndexFaults.Bytes);
+        _faultsSent = _device.Faults.Send(_host, _host.Bytes - KernelFaults.Bytes);
         _arrived.Record(_device.Stream);
         _sent = count;
     }
@@ -59,7 +59,7 @@ internal sealed class GpuReadings : IDisposable
         MemoryMarshal.Cast<byte, double>(_host.Span(0, _sent * sizeof(double))).CopyTo(values);
         _sent = 0;
         if (_faultsSent)
-            _device.Faults.Check(MemoryMarshal.Cast<byte, long>(_host.Span(_host.Bytes - IndexFaults.Bytes, IndexFaults.Bytes)));
+            _device.Faults.Check(MemoryMarshal.Cast<byte, long>(_host.Span(_host.Bytes - KernelFaults.Bytes, KernelFaults.Bytes)));
     }
 
     public void Dispose()
@@ -70,7 +70,7 @@ internal sealed class GpuReadings : IDisposable
         _arrived.Dispose();
     }
 
-    private PinnedMemory HostRoom(int room) => new(_device.Accelerator, (room * sizeof(double)) + IndexFaults.Bytes);
+    private PinnedMemory HostRoom(int room) => new(_device.Accelerator, (room * sizeof(double)) + KernelFaults.Bytes);
 }
 
 /// <summary>The number of <see cref="UpdateScale"/> on a GPU.</summary>

@@ -29,7 +29,7 @@ public sealed class GpuDevice : Device
         GroupSize = groupSize;
         Launcher = new Launcher(accelerator);
         MostShared = accelerator is CudaAccelerator cuda ? CudaLibrary.MostShared(cuda.DeviceId) : int.MaxValue;
-        Faults = new IndexFaults(accelerator);
+        Faults = new KernelFaults(accelerator);
         _ring = new PinnedMemory(accelerator, RingBytes);
     }
 
@@ -70,8 +70,8 @@ public sealed class GpuDevice : Device
     /// <summary>Where input is copied meanwhile; events keep the two in order.</summary>
     internal AcceleratorStream CopyStream => _copyStream ??= _accelerator.CreateStream();
 
-    /// <summary>Where kernels report indices out of range.</summary>
-    internal IndexFaults Faults { get; }
+    /// <summary>Where kernels note what is wrong with their input.</summary>
+    internal KernelFaults Faults { get; }
 
     /// <summary>Threads in a group of a kernel that works with any number.</summary>
     internal int GroupSize { get; }
@@ -116,7 +116,7 @@ public sealed class GpuDevice : Device
     }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">An operation since the last time the host waited met an index out of range.</exception>
+    /// <exception cref="ArgumentException">An operation since the last time the host waited met an index out of range or a singular matrix.</exception>
     public override void Synchronize() => Faults.Synchronize();
 
     /// <inheritdoc/>

@@ -16,14 +16,13 @@ public static unsafe partial class Op
         var step = Step.Of(op, a);
         int n = RequireSquare(op, a);
         using var factor = Widen(step, a);
-        for (long i = 0; i < Matrices(a.Shape); i++)
+        if (!a.Device.IsHost)
+            Gpu.LinearAlgebraGpu.Cholesky(op, factor);
+        for (long i = 0; a.Device.IsHost && i < Matrices(a.Shape); i++)
         {
             int column = SmallMatrices.Cholesky(factor.Pointer<double>() + (i * n * n), n, out double pivot);
             if (column >= 0)
-            {
-                throw new ArgumentException(
-                    $"{op}: matrix {i} of {a.Shape} is not positive definite: pivot {column} is {pivot:g6}, expected > 0");
-            }
+                throw NotDefinite(op, a.Shape, i, column, pivot);
         }
 
         var y = Narrow(step, factor, a.DType, op);
@@ -31,6 +30,9 @@ public static unsafe partial class Op
             step.Record(y, new CholeskyNode(y), a);
         return y;
     }
+
+    internal static ArgumentException NotDefinite(string op, Shape shape, long matrix, long column, double pivot) =>
+        new($"{op}: matrix {matrix} of {shape} is not positive definite: pivot {column} is {pivot:g6}, expected > 0");
 
     /// <summary>
     /// da = (S + S^T) / 2 with S = L^-T P L^-1, where P is the lower triangle of L^T dL with its diagonal halved (Murray:
@@ -49,27 +51,13 @@ public static unsafe partial class Op
             var step = into.Step;
             var upper = Transpose(Widen(step, _factor), -1, -2);
             var product = MatMul(upper, Widen(step, dy));
-            HalveAndClear(product);
+            product = Mul(product, Sides(step, product.Shape[^1], product.DType, 1, 0.5, 0));
             SolveInPlace(Name, Widen(step, upper), product);
             // S^T = L^-T (L^-T P)^T
             var s = Widen(step, Transpose(product, -1, -2));
             SolveInPlace(Name, Widen(step, upper), s);
             var da = Affine(Add(s, Transpose(s, -1, -2)), 0.5);
             into.Give(0, Narrow(step, da, dy.DType, Name));
-        }
-
-        private static void HalveAndClear(Tensor matrices)
-        {
-            int n = matrices.Shape[^1];
-            for (long i = 0; i < Matrices(matrices.Shape); i++)
-            {
-                for (int row = 0; row < n; row++)
-                {
-                    double* from = matrices.Pointer<double>() + (((i * n) + row) * n);
-                    from[row] *= 0.5;
-                    new Span<double>(from + row + 1, n - row - 1).Clear();
-                }
-            }
         }
     }
 }

@@ -13,8 +13,10 @@ public static unsafe partial class Op
         var step = Step.Of(op, a);
         int n = RequireSquare(op, a);
         using var work = Widen(step, a);
-        using var result = step.New(BatchOf(a.Shape), DType.F64, op);
-        for (long i = 0; i < result.Count; i++)
+        using var result = step.New(BatchOf(a.Shape), work.DType, op);
+        if (!a.Device.IsHost)
+            Gpu.LinearAlgebraGpu.Determinant(work, result);
+        for (long i = 0; a.Device.IsHost && i < result.Count; i++)
             result.Pointer<double>()[i] = SmallMatrices.Eliminate(work.Pointer<double>() + (i * n * n), n, null, 0, out _);
         var y = Narrow(step, result, a.DType, op);
         if (step.Tracks(a))
@@ -37,11 +39,22 @@ public static unsafe partial class Op
         public override void Backward(Tensor dy, Gradients into)
         {
             var step = into.Step;
-            int n = _a.Shape[^1];
-            Tensor a = Widen(step, _a), cofactors = step.New(_a.Shape, DType.F64, Name);
+            Tensor a = Widen(step, _a), cofactors = step.New(_a.Shape, a.DType, Name);
+            if (a.Device.IsHost)
+                Cofactors(step, a, cofactors);
+            else
+                Gpu.LinearAlgebraGpu.Cofactors(a, cofactors);
+            int rank = dy.Shape.Rank;
+            var da = Mul(Reshape(Widen(step, dy), dy.Shape.Insert(rank, 1).Insert(rank + 1, 1)), cofactors);
+            into.Give(0, Narrow(step, da, dy.DType, Name));
+        }
+
+        private void Cofactors(Step step, Tensor a, Tensor cofactors)
+        {
+            int n = a.Shape[^1];
             var work = step.New([2, n, n], DType.F64, Name);
             double* room = work.Pointer<double>(), inverse = room + (n * n);
-            for (long i = 0; i < dy.Count; i++)
+            for (long i = 0; i < Matrices(a.Shape); i++)
             {
                 double* from = a.Pointer<double>() + (i * n * n), to = cofactors.Pointer<double>() + (i * n * n);
                 new Span<double>(from, n * n).CopyTo(new Span<double>(room, n * n));
@@ -59,10 +72,6 @@ public static unsafe partial class Op
                         to[(row * n) + column] = determinant * inverse[(column * n) + row];
                 }
             }
-
-            int rank = dy.Shape.Rank;
-            var da = Mul(Reshape(Widen(step, dy), dy.Shape.Insert(rank, 1).Insert(rank + 1, 1)), cofactors);
-            into.Give(0, Narrow(step, da, dy.DType, Name));
         }
     }
 }

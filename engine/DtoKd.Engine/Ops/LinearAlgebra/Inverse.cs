@@ -1,6 +1,6 @@
 namespace DtoKd.Engine;
 
-public static unsafe partial class Op
+public static partial class Op
 {
     /// <summary>y = a^-1, by elimination with partial pivoting, in double precision for either type.</summary>
     /// <param name="a">Small square matrices [..., n, n].</param>
@@ -13,9 +13,7 @@ public static unsafe partial class Op
         var step = Step.Of(op, a);
         int n = RequireSquare(op, a);
         using var work = Widen(step, a);
-        using var result = step.New(a.Shape, DType.F64, op);
-        for (long i = 0; i < Matrices(a.Shape); i++)
-            SmallMatrices.Identity(result.Pointer<double>() + (i * n * n), n);
+        using var result = Widen(step, Expand(Eye(step, n, work.DType), a.Shape));
         SolveInPlace(op, work, result);
         var y = Narrow(step, result, a.DType, op);
         if (step.Tracks(a))

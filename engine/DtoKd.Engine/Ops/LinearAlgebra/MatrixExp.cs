@@ -13,20 +13,28 @@ public static unsafe partial class Op
     {
         const string op = "matrix_exp";
         var step = Step.Of(op, a);
-        int n = RequireSquare(op, a);
+        RequireSquare(op, a);
         using var power = Widen(step, a);
-        using var result = step.New(a.Shape, DType.F64, op);
-        using var work = step.New([n, n], DType.F64, op);
-        for (long i = 0; i < Matrices(a.Shape); i++)
-        {
-            long at = i * n * n;
-            SmallMatrices.Exp(power.Pointer<double>() + at, result.Pointer<double>() + at, work.Pointer<double>(), n);
-        }
-
+        using var result = step.New(a.Shape, power.DType, op);
+        if (a.Device.IsHost)
+            Exp(step, power, result);
+        else
+            Gpu.LinearAlgebraGpu.Exp(power, result);
         var y = Narrow(step, result, a.DType, op);
         if (step.Tracks(a))
             step.Record(y, new MatrixExpNode(a), a);
         return y;
+    }
+
+    private static void Exp(Step step, Tensor power, Tensor result)
+    {
+        int n = power.Shape[^1];
+        using var work = step.New([n, n], DType.F64, "matrix_exp");
+        for (long i = 0; i < Matrices(power.Shape); i++)
+        {
+            long at = i * n * n;
+            SmallMatrices.Exp(power.Pointer<double>() + at, result.Pointer<double>() + at, work.Pointer<double>(), n);
+        }
     }
 
     /// <summary>
@@ -44,11 +52,20 @@ public static unsafe partial class Op
         public override void Backward(Tensor dy, Gradients into)
         {
             var step = into.Step;
-            int n = _a.Shape[^1];
-            Tensor a = Widen(step, _a), da = Widen(step, dy), work = step.New([3, 2 * n, 2 * n], DType.F64, Name);
+            Tensor a = Widen(step, _a), da = Widen(step, dy);
+            if (a.Device.IsHost)
+                Backward(step, a, da);
+            else
+                Gpu.LinearAlgebraGpu.ExpBackward(a, da);
+            into.Give(0, Narrow(step, da, dy.DType, Name));
+        }
+
+        private void Backward(Step step, Tensor a, Tensor da)
+        {
+            int n = a.Shape[^1];
+            var work = step.New([3, 2 * n, 2 * n], DType.F64, Name);
             for (long i = 0; i < Matrices(a.Shape); i++)
                 Backward(a.Pointer<double>() + (i * n * n), da.Pointer<double>() + (i * n * n), work.Pointer<double>(), n);
-            into.Give(0, Narrow(step, da, dy.DType, Name));
         }
 
         private static void Backward(double* a, double* gradient, double* work, int n)

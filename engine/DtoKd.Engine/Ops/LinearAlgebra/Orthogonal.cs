@@ -47,14 +47,7 @@ public static partial class Op
     /// <summary>X - X^T, where X is what stands below the diagonal.</summary>
     private static Tensor SkewOfLower(string op, Tensor a)
     {
-        int n = a.Shape[^1];
-        var mask = Step.Of(op, a).Empty([n, n], DType.Bool);
-        for (int row = 0; row < n; row++)
-        {
-            for (int column = 0; column < n; column++)
-                mask.Span<bool>()[(row * n) + column] = column >= row;
-        }
-
+        var mask = Sides(Step.Of(op, a), a.Shape[^1], DType.Bool, 0, 1, 1);
         var lower = MaskedFill(a, mask, 0);
         return Sub(lower, Transpose(lower, -1, -2));
     }

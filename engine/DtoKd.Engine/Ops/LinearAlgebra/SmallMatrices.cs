@@ -9,8 +9,8 @@ namespace DtoKd.Engine;
 internal static unsafe class SmallMatrices
 {
     // |A| <= 1/2 leaves a remainder below 2^-15 / 15! = 2e-17 after this degree.
-    private const int TaylorDegree = 14;
-    private const double TaylorNorm = 0.5;
+    public const int TaylorDegree = 14;
+    public const double TaylorNorm = 0.5;
 
     /// <summary>
     /// Gaussian elimination with partial pivoting: b becomes a^-1 b, a is destroyed.
