@@ -7,7 +7,7 @@
     torch_step.py --table OURS.jsonl THEIRS.jsonl       no measurement: both sides' lines next to each other, with ratios
 
 Workloads: gemm M N K; step MODEL BATCH (forward, cross-entropy, backward, AdamW, with the upload of the batch from pinned
-memory); forward MODEL BATCH (no gradients); peak (copying on the device). Models are timm's; without timm, torchvision's of the
+memory); forward MODEL BATCH (no gradients); copy MIB (on the device). Models are timm's; without timm, torchvision's of the
 same shape where there is one. Precisions have dtokd's names: highest is f32, high lets products and convolutions use TF32,
 medium is autocast to bf16 (for gemm: operands that are bf16 already).
 """
@@ -21,7 +21,7 @@ import sys
 import time
 
 DEFAULTS = [
-    "peak",
+    "copy 512",
     "gemm 8192 8192 8192",
     "step deit_tiny_patch16_224 256",
     "step swin_tiny_patch4_window7_224 64",
@@ -29,8 +29,9 @@ DEFAULTS = [
 ]
 PRECISIONS = ["highest", "high", "medium"]
 SIDE, CLASSES = 224, 1000
-COPIED_FLOATS = 64 << 20
 STEP_ITERATIONS, GEMM_ITERATIONS = 5, 20
+# Work that is shorter is timed several times at once: waiting for a card takes as long as some kernels.
+LEAST_MILLISECONDS, MOST_REPEATS = 5, 200
 
 
 class Unavailable(Exception):
@@ -85,14 +86,14 @@ class Bench:
         torch.backends.cuda.matmul.allow_tf32 = tf32
         torch.backends.cudnn.allow_tf32 = tf32
         verb, *rest = words.split()
-        makers = {"gemm": self.gemm, "step": self.step, "forward": self.forward, "peak": self.peak}
+        makers = {"gemm": self.gemm, "step": self.step, "forward": self.forward, "copy": self.copy}
         if verb not in makers:
             raise Unavailable(f"unknown workload '{words}'; known are {', '.join(makers)}")
         if self.is_cuda:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         what, body, units, unit, iterations = makers[verb](precision, *rest)
-        milliseconds = self.time(body, self.options.iterations or iterations)
+        milliseconds = self.time(body, self.options.iterations or iterations, unit != "images")
         median = statistics.median(milliseconds)
         line = {
             "engine": f"torch {torch.__version__}",
@@ -104,25 +105,28 @@ class Bench:
             "max_ms": round(milliseconds[-1], 3),
             "per_s": float(f"{units * 1e3 / median:.5g}"),
             "unit": unit,
+            "tflop_per_s": round(units * 1e-9 / median, 3) if unit == "flop" else None,
+            "gb_per_s": round(units * 1e-6 / median, 1) if unit == "bytes" else None,
             "peak_mb": self.peak_bytes() >> 20,
             "launches": self.launches(body),
             "precision": precision,
         }
-        if verb == "peak":
-            line["copy_gb_per_s"] = round(units * 1e-6 / milliseconds[0], 1)
         return line
 
-    def time(self, body, iterations):
+    def time(self, body, iterations, is_short):
         for _ in range(max(3, iterations // 4)):
             body()
-        milliseconds = []
-        for _ in range(iterations):
-            self.wait()
-            start = time.perf_counter()
+        once = self.once(body, 1)
+        repeats = min(MOST_REPEATS, max(1, round(LEAST_MILLISECONDS / once))) if is_short and self.is_cuda else 1
+        return sorted(self.once(body, repeats) for _ in range(iterations))
+
+    def once(self, body, repeats):
+        self.wait()
+        start = time.perf_counter()
+        for _ in range(repeats):
             body()
-            self.wait()
-            milliseconds.append(1e3 * (time.perf_counter() - start))
-        return sorted(milliseconds)
+        self.wait()
+        return 1e3 * (time.perf_counter() - start) / repeats
 
     def wait(self):
         if self.is_cuda:
@@ -159,10 +163,11 @@ class Bench:
         b = self.torch.randn(k, n, device=self.device).to(dtype)
         return f"gemm {m}x{n}x{k}", lambda: a @ b, 2.0 * m * n * k, "flop", GEMM_ITERATIONS
 
-    def peak(self, _precision):
-        source = self.torch.ones(COPIED_FLOATS, device=self.device)
-        target = self.torch.zeros(COPIED_FLOATS, device=self.device)
-        return "peak", lambda: target.copy_(source), 8.0 * COPIED_FLOATS, "bytes", GEMM_ITERATIONS
+    def copy(self, _precision, mebibytes):
+        count = (int(mebibytes) << 20) // 4
+        source = self.torch.ones(count, device=self.device)
+        target = self.torch.zeros(count, device=self.device)
+        return f"copy {mebibytes} MiB", lambda: target.copy_(source), 8.0 * count, "bytes", GEMM_ITERATIONS
 
     def step(self, precision, name, batch):
         torch, batch = self.torch, int(batch)
@@ -217,10 +222,10 @@ def measure(options):
     if unknown := set(asked) - set(PRECISIONS):
         sys.exit(f"unknown precision {', '.join(unknown)}; known are {', '.join(PRECISIONS)}")
     words = options.workloads
-    workloads = [" ".join(words)] if words and all(" " not in word for word in words) and words != ["peak"] else words or DEFAULTS
+    workloads = [" ".join(words)] if words and all(" " not in word for word in words) else words or DEFAULTS
     failed = False
     for workload in workloads:
-        for precision in ["highest"] if workload == "peak" else asked:
+        for precision in ["highest"] if workload.startswith("copy") else asked:
             try:
                 print(json.dumps(bench.run(workload, precision)), flush=True)
             except (Unavailable, RuntimeError, ValueError, TypeError) as problem:
@@ -243,7 +248,7 @@ def read(path):
 def table(ours_path, theirs_path):
     ours, theirs = read(ours_path), read(theirs_path)
     print(f"{'workload':44} {'precision':9} {'ours ms':>10} {'torch ms':>10} {'ratio':>6} "
-          f"{'ours /s':>10} {'torch /s':>10} {'launches':>13} {'MB':>13}")
+          f"{'ours':>10} {'torch':>10} {'':8} {'launches':>13} {'MB':>13}")
 
     def pair(key, a, b):
         show = ["-" if line is None or line.get(key) is None else str(line[key]) for line in (a, b)]
@@ -251,12 +256,12 @@ def table(ours_path, theirs_path):
 
     for key in list(ours) + [key for key in theirs if key not in ours]:
         a, b = ours.get(key), theirs.get(key)
-        if key[0] == "peak":
-            print(f"{'copy, GB/s':44} {'':9} {pair('copy_gb_per_s', a, b)}")
+        if "median_ms" not in (a or b):
             continue
+        rate, unit = {"flop": ("tflop_per_s", "TFLOP/s"), "bytes": ("gb_per_s", "GB/s")}.get((a or b)["unit"], ("per_s", "images/s"))
         ratio = f"{b['median_ms'] / a['median_ms']:6.2f}" if a and b else "     -"
-        columns = [f"{line[name]:>10.5g}" if line else f"{'-':>10}" for name in ("median_ms", "per_s") for line in (a, b)]
-        print(f"{key[0]:44} {key[1]:9} {columns[0]} {columns[1]} {ratio} {columns[2]} {columns[3]} "
+        columns = [f"{line[name]:>10.5g}" if line else f"{'-':>10}" for name in ("median_ms", rate) for line in (a, b)]
+        print(f"{key[0]:44} {key[1]:9} {columns[0]} {columns[1]} {ratio} {columns[2]} {columns[3]} {unit:8} "
               f"{pair('launches', a, b):>13} {pair('peak_mb', a, b):>13}")
     return 0
 

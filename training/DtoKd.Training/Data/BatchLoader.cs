@@ -109,10 +109,20 @@ public sealed class BatchLoader
                     continue;
                 }
                 var source = pixels.Slice((c * height + from) * width, width);
-                for (int x = 0; x < width; x++)
+                // What comes in from outside is on one side.
+                int start = Math.Clamp(right, 0, width), end = Math.Clamp(width + right, 0, width), first = start - right;
+                row[..start].Fill(values[0]);
+                row[end..].Fill(values[0]);
+                var inside = row[start..end];
+                if (flip)
                 {
-                    int column = x - right;
-                    row[x] = values[(uint)column >= (uint)width ? 0 : source[flip ? width - 1 - column : column]];
+                    for (int x = 0; x < inside.Length; x++)
+                        inside[x] = values[source[width - 1 - first - x]];
+                }
+                else
+                {
+                    for (int x = 0; x < inside.Length; x++)
+                        inside[x] = values[source[first + x]];
                 }
             }
         }
