@@ -6,11 +6,13 @@ namespace DtoKd.Gpu.Tests.Ops;
 /// <summary>Every kernel of matrix products on every form of operands, whatever kernel a product of that shape would get.</summary>
 public class ProductTests
 {
-    private const int M = 140, N = 132, K = 35;
+    private const int M = 132, N = 68, K = 35;
 
     public static TheoryData<string, string> Forms => new(
         from variant in ProductVariant.All
         from form in _forms.Keys
+        // The emulator takes seconds for the instructions of a large tile; what forms differ in is before them.
+        where variant.Pack is null || variant.Rows == 64 || form is "rows by columns" or "odd sizes"
         select (variant.Name, form));
 
     public static TheoryData<string> Variants => [.. ProductVariant.All.Select(variant => variant.Name)];
@@ -48,29 +50,27 @@ public class ProductTests
     }
 
     [Fact]
-    public void Long_sums_of_small_results_are_cut_by_shape()
+    public void Long_sums_of_small_results_are_cut_and_tiles_that_stay_empty_are_avoided()
     {
-        using var step = Step.Evaluation(Emulator.Device);
-        var shape = new MatMulPlan(step.Zeros([64, 1000]), step.Zeros([1000, 64]), step.Zeros([64, 64]));
-        Assert.Equal(new ProductPlan(Named("highest 64x64"), 3, 384), ProductPlan.For(shape, Emulator.Device));
+        // A gradient of weights: 4.5 x 1.5 tiles of 128 x 128.
+        var weights = ProductPlan.For(new(576, 192, 50_432, 1), Emulator.Device);
+        Assert.Equal("highest 128x64", weights.Variant.Name);
+        Assert.InRange(weights.Variant.TilesOf(new(576, 192, 50_432, 1)) * weights.Pieces, 132, 1056);
+        Assert.Equal(0, weights.PerPiece % 64);
+        Assert.InRange(50_432, ((weights.Pieces - 1) * weights.PerPiece) + 1, weights.Pieces * weights.PerPiece);
+        Assert.Equal(new ProductPlan(Named("highest 128x128"), 1, 8192), ProductPlan.For(new(8192, 8192, 8192, 1), Emulator.Device));
+        Assert.Equal("highest 64x64", ProductPlan.For(new(64, 64, 100, 1), Emulator.Device).Variant.Name);
     }
 
     [Fact]
     public void The_device_says_which_numbers_are_multiplied_where_the_product_is_large()
     {
         using var device = GpuDevice.Emulated();
-        using var step = Step.Evaluation(device);
         foreach (var precision in Enum.GetValues<MatmulPrecision>())
         {
             device.MatmulPrecision = precision;
-            Assert.Equal(precision, ProductPlan.For(Square(1024), device).Variant.Precision);
-            Assert.Equal(MatmulPrecision.Highest, ProductPlan.For(Square(64), device).Variant.Precision);
-        }
-
-        MatMulPlan Square(int n)
-        {
-            var x = step.Zeros([n, n]);
-            return new MatMulPlan(x, x, x);
+            Assert.Equal(precision, ProductPlan.For(new(1024, 1024, 1024, 1), device).Variant.Precision);
+            Assert.Equal(MatmulPrecision.Highest, ProductPlan.For(new(64, 64, 64, 1), device).Variant.Precision);
         }
     }
 

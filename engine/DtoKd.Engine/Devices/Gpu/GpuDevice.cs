@@ -79,6 +79,9 @@ public sealed class GpuDevice : Device
     /// <summary>The device's processors: a grid of a few groups for each keeps it busy.</summary>
     internal int Processors => _accelerator.NumMultiprocessors;
 
+    /// <summary>The plans of the products so far.</summary>
+    internal Dictionary<(MatmulPrecision, ProductShape), ProductPlan> ProductPlans { get; } = [];
+
     /// <summary>Bytes of shared memory that a kernel may ask for at its launch.</summary>
     internal int MostShared { get; }
 

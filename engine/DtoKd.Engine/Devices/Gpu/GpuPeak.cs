@@ -73,23 +73,23 @@ internal readonly struct FmaChains : IKernel<FmaChains.Args>
 
     public static void Run(Args args)
     {
-        float x = args.X, a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x;
-        for (int turn = 0; turn < args.Turns; turn++)
+        float x = args.X;
+        Float4 a = new(x), b = new(x);
+        // Eight turns for one step of the loop, which would take a third of the time.
+        for (int turn = 0; turn < args.Turns; turn += 8)
         {
-            a = Ptx.Fma(a, x, x);
-            b = Ptx.Fma(b, x, x);
-            c = Ptx.Fma(c, x, x);
-            d = Ptx.Fma(d, x, x);
-            e = Ptx.Fma(e, x, x);
-            f = Ptx.Fma(f, x, x);
-            g = Ptx.Fma(g, x, x);
-            h = Ptx.Fma(h, x, x);
+            (a, b) = (Turn(Turn(a, x), x), Turn(Turn(b, x), x));
+            (a, b) = (Turn(Turn(a, x), x), Turn(Turn(b, x), x));
+            (a, b) = (Turn(Turn(a, x), x), Turn(Turn(b, x), x));
+            (a, b) = (Turn(Turn(a, x), x), Turn(Turn(b, x), x));
         }
 
         // Never: but the compiler does not know.
-        if (a + b + c + d + e + f + g + h > 1)
-            args.Y[0] = a;
+        if (Float4.Dot(a, b, x) > 1)
+            args.Y[0] = a.X;
     }
+
+    private static Float4 Turn(Float4 a, float x) => new(Ptx.Fma(a.X, x, x), Ptx.Fma(a.Y, x, x), Ptx.Fma(a.Z, x, x), Ptx.Fma(a.W, x, x));
 
     internal struct Args
     {

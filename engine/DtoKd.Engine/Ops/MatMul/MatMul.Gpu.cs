@@ -9,7 +9,7 @@ internal sealed class MatMulGpu : IMatMulKernels
         if (y.Count == 0)
             return;
         var shape = new MatMulPlan(a, b, y);
-        Run(a, b, bias, y, accumulate, shape, ProductPlan.For(shape, (GpuDevice)y.Device));
+        Run(a, b, bias, y, accumulate, shape, ProductPlan.For(ProductShape.Of(shape), (GpuDevice)y.Device));
     }
 
     /// <summary>A product with a given kernel and cut.</summary>
@@ -37,7 +37,7 @@ internal sealed class MatMulGpu : IMatMulKernels
         // A product of no terms reads nothing.
         if (shape.Inner == 0)
             args.A = args.B = new ProductOperand { X = args.Y, Lines = 1 };
-        long groups = plan.Variant.TilesOf(shape) * args.Batch.Count * plan.Pieces;
+        long groups = plan.Variant.TilesOf(ProductShape.Of(shape)) * args.Batch.Count * plan.Pieces;
         if (plan.Pieces == 1)
         {
             plan.Variant.Launch(device, groups, args);

@@ -9,6 +9,7 @@ namespace DtoKd.Engine.Gpu;
 internal readonly struct PackLines<TNumber> : IKernel<PackArgs>
     where TNumber : struct, ITensorNumber
 {
+    // 1 << 6.
     private const int Tile = 64;
 
     // Neighbouring lines begin in different banks.
@@ -38,21 +39,22 @@ internal readonly struct PackLines<TNumber> : IKernel<PackArgs>
         }
 
         Group.Barrier();
-        int perLine = Tile / TNumber.PerWord, firstWord = term / TNumber.PerWord;
-        for (int i = Group.IdxX; i < Tile * perLine; i += Group.DimX)
+        // A division in the loop would take longer than the rest of it.
+        int perLine = Tile / TNumber.PerWord, firstWord = term / TNumber.PerWord, linesEach = Group.DimX / perLine;
+        int word = Group.IdxX % perLine, own = Group.IdxX / perLine;
+        if (firstWord + word >= args.Words)
+            return;
+        int to = (((item * args.Source.Lines) + line + own) * args.Words) + firstWord + word;
+        for (; own < Tile && line + own < args.Source.Lines; own += linesEach, to += linesEach * args.Words)
         {
-            int own = i / perLine, word = i - (own * perLine), at = (own * Pitch) + (word * TNumber.PerWord);
-            if (line + own < args.Source.Lines && firstWord + word < args.Words)
-            {
-                args.Y[((((item * args.Source.Lines) + line + own) * args.Words) + firstWord + word)] =
-                    TNumber.Pack(shared[at], shared[at + TNumber.PerWord - 1]);
-            }
+            int at = (own * Pitch) + (word * TNumber.PerWord);
+            args.Y[to] = TNumber.Pack(shared[at], shared[at + TNumber.PerWord - 1]);
         }
     }
 
-    private static int Line(PackArgs args, int i) => args.Source.Term == 1 ? i / Tile : i % Tile;
+    private static int Line(PackArgs args, int i) => args.Source.Term == 1 ? i >> 6 : i & 63;
 
-    private static int Term(PackArgs args, int i) => args.Source.Term == 1 ? i % Tile : i / Tile;
+    private static int Term(PackArgs args, int i) => args.Source.Term == 1 ? i & 63 : i >> 6;
 
     private static int At(PackArgs args, int i) => (Line(args, i) * Pitch) + Term(args, i);
 

@@ -212,12 +212,9 @@ internal static class TensorTile<TTile, TNumber>
         }
 
         Group.Barrier();
-        for (int i = 4 * Group.IdxX; i < Rows * Columns; i += 4 * Threads)
-        {
-            row = i / Columns;
-            column = i - (row * Columns);
-            target.Store(row, column, Ptx.LoadShared4(ref shared[(row * Pitch) + column], 0));
-        }
+        int quad = 4 * (Group.IdxX & ((Columns / 4) - 1));
+        for (int i = Group.IdxX / (Columns / 4); i < Rows; i += Threads / (Columns / 4))
+            target.Store(i, quad, Ptx.LoadShared4(ref shared[(i * Pitch) + quad], 0));
     }
 
     /// <summary>Begins to copy a slice of a tile's lines that lie one like another in memory; those beyond the last are copies of it.</summary>
