@@ -97,7 +97,7 @@ internal static class ConvTile<TTile>
 
     private static int WarpDown => Group.IdxX / 32 / TTile.WarpsAcross;
 
-    private static int WarpAcross => Group.IdxX / 32 % TTile.WarpsAcross;
+    private static int WarpAcross => (Group.IdxX / 32) & (TTile.WarpsAcross - 1);
 
     /// <summary>Where in a stage the left factor of the thread's first row begins.</summary>
     public static int FirstLeft => (WarpDown * 8 * TTile.LanesDown) + (4 * LaneDown);
@@ -162,8 +162,8 @@ internal static class ConvTile<TTile>
         for (int i = Group.IdxX; i < TTile.WarpsDown * TTile.LanesDown * Columns; i += Threads)
         {
             int line = i / Columns;
-            int to = (line / TTile.LanesDown * 8 * TTile.LanesDown) + (line % TTile.LanesDown * 4) + row;
-            target.Store(to, i % Columns, floats[i]);
+            int to = (line / TTile.LanesDown * 8 * TTile.LanesDown) + ((line & (TTile.LanesDown - 1)) * 4) + row;
+            target.Store(to, i & (Columns - 1), floats[i]);
         }
     }
 }
