@@ -35,6 +35,23 @@ public class ConvTests
         Assert.Equal(expected.Dw, actual.Dw);
     }
 
+    [Fact]
+    public void A_sum_over_many_pixels_is_cut_into_pieces_that_warps_share()
+    {
+        Conv2dGeometry wide = new(1, 2, 128, 70, 3, 1, 1, 0, 1, 1);
+        using var step = Step.Evaluation(Emulator.Device);
+        Tensor x = Random(step, wide.Input, 1), dy = Random(step, wide.Output, 2), dw = step.Full([3, 2, 1, 1], 0.5);
+        new Conv2dGpu().WeightGradient(wide, x, dy, dw, accumulate: true);
+        double[] a = x.ToDoubles(), b = dy.ToDoubles(), sums = dw.ToDoubles();
+        for (int i = 0; i < sums.Length; i++)
+        {
+            double sum = 0.5;
+            for (int p = 0; p < 128 * 70; p++)
+                sum += b[(i / 2 * 128 * 70) + p] * a[(i % 2 * 128 * 70) + p];
+            Assert.Equal(sum, sums[i]);
+        }
+    }
+
     [Theory]
     [InlineData(6, 10, 3, 1, 2)]
     [InlineData(20, 12, 1, 2, 1)]

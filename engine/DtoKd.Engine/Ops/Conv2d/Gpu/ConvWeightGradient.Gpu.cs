@@ -69,58 +69,6 @@ internal static class ConvWeightGradientGpu
     }
 }
 
-/// <summary>Scratch memory in which each piece of a long sum leaves its part of a result, and which is then added up.</summary>
-internal readonly struct PieceSums(GpuDevice device, Tensor y, long pieces, bool accumulate) : IDisposable
-{
-    private readonly Storage? _scratch = IsDirect(pieces, accumulate) ? null : new(device.Pool, pieces * y.Count * sizeof(float), "partial sums");
-
-    /// <summary>Where the pieces go, one after the other: the result itself if there is one piece and nothing to add to.</summary>
-    public ArrayView<float> Pieces => _scratch is null ? GpuDevice.View<float>(y) : device.View<float>(_scratch, 0, pieces * y.Count);
-
-    /// <summary>Whether the pieces are not in the result itself.</summary>
-    public bool IsApart => _scratch is not null;
-
-    /// <summary>Adds up.</summary>
-    public void Dispose()
-    {
-        if (_scratch is null)
-            return;
-        GridStride.Launch<SumPieces, SumPieces.Args>(device, y.Count, new()
-        {
-            X = Pieces,
-            Y = GpuDevice.View<float>(y),
-            Count = checked((int)y.Count),
-            Pieces = checked((int)pieces),
-            Accumulate = accumulate ? 1 : 0,
-        });
-        _scratch.Release();
-    }
-
-    private static bool IsDirect(long pieces, bool accumulate) => pieces == 1 && !accumulate;
-}
-
-/// <summary>y = the sum of the pieces, in their order.</summary>
-internal readonly struct SumPieces : IKernel<SumPieces.Args>
-{
-    public static void Run(Args args)
-    {
-        for (int i = GridStride.First; i < args.Count; i += GridStride.Step)
-        {
-            float sum = args.Accumulate != 0 ? args.Y[i] : 0;
-            int at = i;
-            for (int piece = 0; piece < args.Pieces; piece++, at += args.Count)
-                sum += args.X[at];
-            args.Y[i] = sum;
-        }
-    }
-
-    internal struct Args
-    {
-        public ArrayView<float> X, Y;
-        public int Count, Pieces, Accumulate;
-    }
-}
-
 /// <summary>What <see cref="ConvWeightGradient{TTile}"/> takes.</summary>
 internal struct ConvWeightGradientArgs
 {
