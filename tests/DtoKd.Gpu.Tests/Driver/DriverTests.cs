@@ -1,3 +1,5 @@
+using DtoKd.Tests;
+
 namespace DtoKd.Gpu.Tests.Driver;
 
 /// <summary>How a card would be driven: what reaches the driver, against what a driver and a card refuse.</summary>
@@ -43,6 +45,34 @@ public sealed class DriverTests(StubDriver driver) : IClassFixture<StubDriver>
         string[] refused = [.. run.Calls.Where(call => call.StartsWith("refused", StringComparison.Ordinal))];
         Assert.Equal(refused[^1], refused[^2]);
         Assert.Equal(run.Count("alloc"), run.Calls.Count(call => call.StartsWith("free", StringComparison.Ordinal) && call != "free 0"));
+    }
+
+    [Fact]
+    public void Batches_are_copied_beside_the_computation_and_no_step_waits_for_the_stream()
+    {
+        using var folder = new TemporaryFolder();
+        var run = driver.Run(Memory, "train", "--model", "deit_micro", "--epochs", "1", "--device", "cuda", "--no-progress", "--output", folder["run"]);
+        Assert.True(run.ExitCode == 0, run.Error);
+        AssertTaken(run);
+
+        // The stream of the batches is the one that is not ILGPU's default.
+        string[] uploads = [.. run.Calls.Where(call => call.StartsWith("upload", StringComparison.Ordinal) && !call.EndsWith("(nil)", StringComparison.Ordinal))];
+        string stream = Assert.Single(uploads.Select(call => call.Split(' ')[2]).Distinct());
+        string[] copying = [.. run.Calls.Where(call => call.StartsWith($"wait {stream}", StringComparison.Ordinal)
+            || call.EndsWith(' ' + stream, StringComparison.Ordinal))];
+        for (int i = 0; i < copying.Length; i += 3)
+        {
+            // After the last reader of the room; and a mark behind it that the computation waits for.
+            Assert.StartsWith("wait", copying[i], StringComparison.Ordinal);
+            Assert.StartsWith("upload", copying[i + 1], StringComparison.Ordinal);
+            string mark = copying[i + 2].Split(' ')[1];
+            Assert.Equal($"record {mark} {stream}", copying[i + 2]);
+            Assert.Contains($"wait (nil) {mark}", run.Calls);
+        }
+
+        // Inside of the epoch of 22 steps: marks are waited for, but never for all that was asked for.
+        int[] at = [.. run.Calls.Index().Where(call => call.Item.EndsWith(' ' + stream, StringComparison.Ordinal) && call.Item[0] == 'u').Select(call => call.Index)];
+        Assert.DoesNotContain("sync (nil)", run.Calls.Take(at[20]).Skip(at[3]));
     }
 
     private static void AssertTaken(DriverRun run)
