@@ -132,6 +132,18 @@ public class DeviceTests
     }
 
     [Fact]
+    public void A_tensor_whose_elements_an_int_cannot_count_is_refused_by_its_shape()
+    {
+        using var step = Step.Evaluation(Device);
+        // Memory that nobody touches is only promised.
+        var large = step.Empty([1 << 16, (1 << 15) + 1], DType.Bool);
+        string message = Assert.Throws<NotSupportedException>(() => GpuDevice.View<byte>(large)).Message;
+        Assert.Contains("[65536, 32769]", message, StringComparison.Ordinal);
+        Assert.Contains("counts up to 2,147,483,647 elements", message, StringComparison.Ordinal);
+        Assert.Equal((1 << 15) + 1, GpuDevice.View<byte>(Op.Slice(large, 0, 0, 1)).Length);
+    }
+
+    [Fact]
     public void Launches_are_counted_and_timed_by_operation_and_kernel()
     {
         using var device = GpuDevice.Emulated();

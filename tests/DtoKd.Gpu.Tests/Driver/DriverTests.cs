@@ -34,11 +34,11 @@ public sealed class DriverTests(StubDriver driver) : IClassFixture<StubDriver>
     }
 
     [Fact]
-    public void Out_of_memory_frees_the_cache_asks_again_and_then_names_the_owners()
+    public void Out_of_memory_frees_the_cache_asks_again_and_then_names_the_batch_and_the_owners()
     {
-        var run = driver.Run(600 << 20, "bench", "gemm", "8192", "8192", "8192", "--device", "cuda");
+        var run = driver.Run(1L << 30, "bench", "step", "deit_tiny_patch16_224", "96", "--device", "cuda");
         Assert.Equal(1, run.ExitCode);
-        Assert.Contains("Stub of a driver has no room for", run.Error, StringComparison.Ordinal);
+        Assert.StartsWith("dtokd: a step of 96 images does not fit: Stub of a driver has no room for", run.Error, StringComparison.Ordinal);
         Assert.Contains("most by ", run.Error, StringComparison.Ordinal);
         Assert.Contains("lower the batch size", run.Error, StringComparison.Ordinal);
         // The block that does not fit is asked for again after the cache is given back.

@@ -145,6 +145,7 @@ public sealed class Trainer : IDisposable
     /// <exception cref="InvalidOperationException">As many steps as <see cref="MostAhead"/> and this one are not reported yet.</exception>
     /// <exception cref="TrainingDivergedException">A loss or gradient that weights depend on is not finite.</exception>
     /// <exception cref="AnomalyException">An operation gave NaN or infinity, and anomalies are looked for.</exception>
+    /// <exception cref="InsufficientMemoryException">The batch does not fit into the device's memory.</exception>
     public void Queue()
     {
         if (Queued > MostAhead)
@@ -167,6 +168,12 @@ public sealed class Trainer : IDisposable
         catch (NonFiniteSignalException failure)
         {
             throw Diverged(record, failure);
+        }
+        catch (InsufficientMemoryException failure)
+        {
+            int images = _loader.SizeOf(position);
+            string parts = _options.Accumulate > 1 ? $" in {_options.Accumulate} parts" : "";
+            throw new InsufficientMemoryException($"a step of {images} images{parts} does not fit: {failure.Message}", failure);
         }
 
         StepsDone++;
