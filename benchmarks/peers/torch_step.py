@@ -74,6 +74,7 @@ class Bench:
     def __init__(self, torch, device, options):
         self.torch, self.device, self.options = torch, torch.device(device), options
         self.is_cuda = self.device.type == "cuda"
+        self.last = None, None
         torch.manual_seed(0)
         torch.backends.cudnn.benchmark = True
         if "PEER_THREADS" in os.environ:
@@ -139,8 +140,8 @@ class Bench:
         return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def launches(self, body):
-        """Kernels launched in one run, from the profiler, after the timing; None where there is no card."""
-        if not self.is_cuda:
+        """Kernels launched in one run, from the profiler, which takes seconds; None where nobody asks or there is no card."""
+        if not self.is_cuda or not self.options.launches:
             return None
         activity = self.torch.profiler.ProfilerActivity
         try:
@@ -199,7 +200,11 @@ class Bench:
         return f"forward {name} batch {batch}", body, batch, "images", STEP_ITERATIONS
 
     def network(self, name):
-        return self.layout(create(name).to(self.device))
+        """Precisions share a network: large ones take seconds to make."""
+        if self.last[0] != name:
+            self.last = None, None
+            self.last = name, self.layout(create(name).to(self.device))
+        return self.last[1]
 
     def images(self, batch):
         images = self.torch.randn(batch, 3, SIDE, SIDE)
@@ -273,6 +278,7 @@ def main():
     parser.add_argument("--precision", metavar="LEVELS", help="of highest,high,medium [all that the device has]")
     parser.add_argument("--iterations", type=int, help="timed runs [5 of networks, 20 of gemm]")
     parser.add_argument("--device", help="cpu, cuda or cuda:N [cuda if there is one]")
+    parser.add_argument("--launches", action="store_true", help="also count the kernels of a run, with the profiler")
     parser.add_argument("--channels-last", action="store_true", help="networks and images in the layout [N, H, W, C]")
     options = parser.parse_args()
     return table(*options.table) if options.table else measure(options)
