@@ -28,11 +28,18 @@ public class ConvTests
     public void Every_kernel_gives_the_sums_of_the_reference(int tile, MatmulPrecision precision)
     {
         using var cpu = new CpuDevice(1);
-        var expected = Run(cpu, new Conv2dReference(), DType.F64);
-        var actual = Run(Emulator.Device, new Conv2dGpu(tile, precision), DType.F32);
-        Assert.Equal(expected.Y, actual.Y);
-        Assert.Equal(expected.Dx, actual.Dx);
-        Assert.Equal(expected.Dw, actual.Dw);
+        Assert.Equal(Run(cpu, new Conv2dReference(), DType.F64, _uneven), Run(Emulator.Device, new Conv2dGpu(tile, precision), DType.F32, _uneven));
+    }
+
+    [Theory]
+    [InlineData(5, 4, 2, 1)]
+    [InlineData(3, 3, 1, 2)]
+    [InlineData(1, 7, 3, 1)]
+    public void Groups_of_one_channel_give_the_sums_of_the_reference(int height, int width, int stride, int dilation)
+    {
+        using var cpu = new CpuDevice(1);
+        Conv2dGeometry depthwise = new(2, 3, 11, 10, 6, (height, width), (stride, 1), (2, 1), (1, dilation), 3);
+        Assert.Equal(Run(cpu, new Conv2dReference(), DType.F64, depthwise), Run(Emulator.Device, new Conv2dGpu(), DType.F32, depthwise));
     }
 
     [Fact]
@@ -69,16 +76,18 @@ public class ConvTests
         AssertClose(Op.Relu(plain + residual), Op.Conv2dNorm(x, w, norm, residual, relu: true, stride, kernel / 2, groups));
     }
 
-    private static (double[] Y, double[] Dx, double[] Dw) Run(Device device, IConv2dKernels kernels, DType type)
+    /// <summary>y, dx and dw one after another; the first and the last are added to what was there.</summary>
+    private static double[] Run(Device device, IConv2dKernels kernels, DType type, Conv2dGeometry geometry)
     {
         using var step = Step.Evaluation(device);
-        Tensor x = Random(step, _uneven.Input, 1, type), w = Random(step, [140, 3, 2, 3], 2, type), bias = Random(step, [140], 3, type);
-        Tensor y = Random(step, _uneven.Output, 4, type), dy = Random(step, _uneven.Output, 5, type);
-        Tensor dx = step.New(_uneven.Input, type, "dx"), dw = Random(step, w.Shape, 6, type);
-        kernels.Forward(_uneven, x, w, bias, y, accumulate: true);
-        kernels.InputGradient(_uneven, dy, w, dx, accumulate: false);
-        kernels.WeightGradient(_uneven, x, dy, dw, accumulate: true);
-        return (y.ToDoubles(), dx.ToDoubles(), dw.ToDoubles());
+        Shape weights = [geometry.O, geometry.GroupC, geometry.Kernel.Height, geometry.Kernel.Width];
+        Tensor x = Random(step, geometry.Input, 1, type), w = Random(step, weights, 2, type), bias = Random(step, [geometry.O], 3, type);
+        Tensor y = Random(step, geometry.Output, 4, type), dy = Random(step, geometry.Output, 5, type);
+        Tensor dx = step.New(geometry.Input, type, "dx"), dw = Random(step, weights, 6, type);
+        kernels.Forward(geometry, x, w, bias, y, accumulate: true);
+        kernels.InputGradient(geometry, dy, w, dx, accumulate: false);
+        kernels.WeightGradient(geometry, x, dy, dw, accumulate: true);
+        return [.. y.ToDoubles(), .. dx.ToDoubles(), .. dw.ToDoubles()];
     }
 
     private static Tensor Random(Step step, Shape shape, int seed, DType type = DType.F32)

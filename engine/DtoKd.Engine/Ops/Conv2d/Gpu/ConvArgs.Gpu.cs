@@ -157,3 +157,9 @@ internal readonly struct ConvTarget(ConvProductArgs args, ArrayView<ConvPlace> p
         _args.Y.Cast<Float4>()[at] = sums;
     }
 }
+
+/// <summary>A <see cref="Pair"/> for kernels.</summary>
+internal readonly struct ConvPair(Pair pair)
+{
+    public readonly int Down = pair.Height, Across = pair.Width;
+}

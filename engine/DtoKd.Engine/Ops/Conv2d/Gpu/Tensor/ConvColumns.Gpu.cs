@@ -134,12 +134,6 @@ internal readonly struct ConvLines<TNumber> : IDisposable
     public void Dispose() => _scratch.Release();
 }
 
-/// <summary>Two numbers of a window.</summary>
-internal readonly struct ConvPair(Pair pair)
-{
-    public readonly int Down = pair.Height, Across = pair.Width;
-}
-
 /// <summary>What <see cref="ConvColumns{TNumber}"/> takes.</summary>
 internal struct ConvColumnArgs
 {
