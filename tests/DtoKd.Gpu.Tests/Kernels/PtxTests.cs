@@ -33,6 +33,7 @@ public sealed class PtxTests(PtxTests.Compiler compiler) : IClassFixture<PtxTest
     [InlineData("TensorProduct<WideTile, Tf32>", "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32")]
     [InlineData("TensorProduct<WideTile, Bf16>", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32")]
     [InlineData("TensorProduct<NarrowTile, Bf16>", "ldmatrix.sync.aligned.m8n8.x4.shared.b16")]
+    [InlineData("TensorProduct<WideTile, AcrossTf32>", "ld.shared.b32")]
     [InlineData("PackLines<Bf16>", "cvt.rn.bf16x2.f32")]
     [InlineData("AttentionForward<Tile16>", "ld.shared.v4.f32")]
     [InlineData("AttentionForward<Tile8>", "ex2.approx.f32")]

@@ -96,6 +96,11 @@ internal static partial class Ptx
     public static Float4 LoadShared4([Shared] ref float source, [Offset] int bytes) =>
         Unsafe.As<float, Float4>(ref Unsafe.AddByteOffset(ref source, bytes));
 
+    /// <summary>A word of shared memory.</summary>
+    [Ptx("ld.shared.b32"), IntrinsicImplementation]
+    public static uint LoadShared([Shared] ref float source, [Offset] int bytes) =>
+        BitConverter.SingleToUInt32Bits(Unsafe.AddByteOffset(ref source, bytes));
+
     /// <summary>Stores two neighbours at a multiple of 8 bytes in shared memory.</summary>
     [Ptx("st.shared.v2.f32"), IntrinsicImplementation]
     public static void StoreShared2([Shared] ref float target, [Offset] int bytes, Float2 pair) =>

@@ -9,7 +9,7 @@ internal sealed class MatMulGpu : IMatMulKernels
         if (y.Count == 0)
             return;
         var shape = new MatMulPlan(a, b, y);
-        Run(a, b, bias, y, accumulate, shape, ProductPlan.For(ProductShape.Of(shape), (GpuDevice)y.Device));
+        Run(a, b, bias, y, accumulate, shape, ProductPlan.For(ProductOperands.ShapeOf(a, b, shape), (GpuDevice)y.Device));
     }
 
     /// <summary>A product with a given kernel and cut.</summary>
@@ -37,7 +37,7 @@ internal sealed class MatMulGpu : IMatMulKernels
         // A product of no terms reads nothing.
         if (shape.Inner == 0)
             args.A = args.B = new ProductOperand { X = args.Y, Lines = 1 };
-        long groups = plan.Variant.TilesOf(ProductShape.Of(shape)) * args.Batch.Count * plan.Pieces;
+        long groups = plan.Variant.TilesOf(ProductOperands.ShapeOf(a, b, shape)) * args.Batch.Count * plan.Pieces;
         if (plan.Pieces == 1)
         {
             plan.Variant.Launch(device, groups, args);
@@ -72,8 +72,7 @@ internal readonly struct ProductOperands : IDisposable
     public ProductOperands(Tensor a, Tensor b, MatMulPlan shape, ProductVariant variant, GpuDevice device)
     {
         Strides stridesA = shape.A, stridesB = shape.B;
-        A = Operand(a, shape.Rows, shape.RowStrideA, shape.ColumnStrideA, shape, shape.A);
-        B = Operand(b, shape.Columns, shape.ColumnStrideB, shape.RowStrideB, shape, shape.B);
+        (A, B) = (Left(a, shape), Right(b, shape));
         Terms = shape.Inner;
         if (variant.Pack is not null && shape.Inner > 0)
         {
@@ -101,11 +100,24 @@ internal readonly struct ProductOperands : IDisposable
         _packedB?.Release();
     }
 
+    /// <summary>What a plan is made for.</summary>
+    public static ProductShape ShapeOf(Tensor a, Tensor b, MatMulPlan shape) =>
+        new(shape.Rows, shape.Columns, shape.Inner, shape.Batch.Count, LayoutOf(Left(a, shape)), LayoutOf(Right(b, shape)));
+
+    private static OperandLayout LayoutOf(ProductOperand operand) =>
+        operand.IsVectorAlong != 0 ? OperandLayout.Along : operand.IsVector != 0 ? OperandLayout.Across : OperandLayout.Strided;
+
+    private static ProductOperand Left(Tensor a, MatMulPlan shape) =>
+        Operand(a, shape.Rows, shape.RowStrideA, shape.ColumnStrideA, shape, shape.A);
+
+    private static ProductOperand Right(Tensor b, MatMulPlan shape) =>
+        Operand(b, shape.Columns, shape.ColumnStrideB, shape.RowStrideB, shape, shape.B);
+
     private static ProductOperand Packed(
         ProductOperand operand, MatMulPlan shape, ProductVariant variant, GpuDevice device, ref Strides strides, out Storage? scratch)
     {
         scratch = null;
-        if (variant.PerWord == 1 && operand.IsVectorAlong != 0)
+        if (!variant.Packs(LayoutOf(operand)))
             return operand;
         int words = variant.WordsOf(shape.Inner);
         bool isOne = true;

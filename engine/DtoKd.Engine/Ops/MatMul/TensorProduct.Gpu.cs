@@ -27,11 +27,18 @@ internal readonly struct TensorProduct<TTile, TNumber> : IKernel<ProductArgs>
         private readonly ProductArgs _args = args;
         private readonly ProductBlock _at = at;
 
-        public void CopyRows(ArrayView<float> shared, int stage, int word) =>
-            TensorTile<TTile, TNumber>.CopyLines(_args.A, _at.PlaceA, _at.Row, Rows, shared, stage, word, _at.End);
+        public void CopyRows(ArrayView<float> shared, int stage, int word) => Copy(_args.A, _at.PlaceA, _at.Row, Rows, shared, stage, word);
 
         public void CopyColumns(ArrayView<float> shared, int stage, int word) =>
-            TensorTile<TTile, TNumber>.CopyLines(_args.B, _at.PlaceB, _at.Column, Columns, shared, stage, word, _at.End);
+            Copy(_args.B, _at.PlaceB, _at.Column, Columns, shared, stage, word);
+
+        private void Copy(ProductOperand operand, int place, int first, int lines, ArrayView<float> shared, int stage, int word)
+        {
+            if (TNumber.IsAcross)
+                TensorTile<TTile, TNumber>.CopyAcross(operand, place, first, lines, shared, stage, word, _at.End);
+            else
+                TensorTile<TTile, TNumber>.CopyLines(operand, place, first, lines, shared, stage, word, _at.End);
+        }
     }
 
     internal readonly struct Target(ProductArgs args, ProductBlock at) : ITensorTarget

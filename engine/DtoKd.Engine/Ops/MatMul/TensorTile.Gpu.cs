@@ -8,6 +8,9 @@ internal interface ITensorNumber
     /// <summary>Numbers in a word.</summary>
     static abstract int PerWord { get; }
 
+    /// <summary>Whether words of neighbouring lines are neighbours in memory, not those of one line.</summary>
+    static abstract bool IsAcross { get; }
+
     /// <summary>The word of neighbouring numbers; the second one is left out where a word has one.</summary>
     static abstract uint Pack(float first, float second);
 
@@ -23,10 +26,26 @@ internal readonly struct Tf32 : ITensorNumber
 {
     public static int PerWord => 1;
 
+    public static bool IsAcross => false;
+
     public static uint Pack(float first, float second) => Interop.FloatAsInt(first);
 
     public static Words4 Round(Words4 words) => new(
         Ptx.RoundToTf32(words.X), Ptx.RoundToTf32(words.Y), Ptx.RoundToTf32(words.Z), Ptx.RoundToTf32(words.W));
+
+    public static Float4 MultiplyAdd(Words4 left, Words2 right, Float4 sum) => Ptx.MultiplyTf32(left, right, sum);
+}
+
+/// <summary><see cref="Tf32"/> of two operands whose lines are neighbours, as in a gradient of weights: none need be packed.</summary>
+internal readonly struct AcrossTf32 : ITensorNumber
+{
+    public static int PerWord => 1;
+
+    public static bool IsAcross => true;
+
+    public static uint Pack(float first, float second) => Tf32.Pack(first, second);
+
+    public static Words4 Round(Words4 words) => Tf32.Round(words);
 
     public static Float4 MultiplyAdd(Words4 left, Words2 right, Float4 sum) => Ptx.MultiplyTf32(left, right, sum);
 }
@@ -39,6 +58,8 @@ internal readonly struct RoundedTf32 : IPackedNumber
 {
     public static int PerWord => 1;
 
+    public static bool IsAcross => false;
+
     public static uint Pack(float first, float second) => Ptx.RoundToTf32(Interop.FloatAsInt(first));
 
     public static Words4 Round(Words4 words) => words;
@@ -50,6 +71,8 @@ internal readonly struct RoundedTf32 : IPackedNumber
 internal readonly struct Bf16 : IPackedNumber
 {
     public static int PerWord => 2;
+
+    public static bool IsAcross => false;
 
     public static uint Pack(float first, float second) => Ptx.PackBf16(second, first);
 
@@ -121,7 +144,8 @@ internal interface ITensorTarget
 /// <summary>
 /// A tile on the tensor cores. Both factors are lines of words along the sums, of which a group takes slices of 128 bytes through a
 /// ring of buffers in shared memory. There chunk c of 16 bytes of line l lies at chunk c xor (l mod 8): eight lines' chunks, which
-/// are read together, are in different banks.
+/// are read together, are in different banks. Words that lie across lie in shared memory as in global memory, 32 rows of a word of
+/// each line and eight words more, for the same reason.
 /// </summary>
 /// <remarks>Numbers of TF32 and bf16 lie alike in words, so that everything but one instruction is the same for both.</remarks>
 internal static class TensorTile<TTile, TNumber>
@@ -147,7 +171,12 @@ internal static class TensorTile<TTile, TNumber>
     /// <summary>Where in a factor's part of a stage a chunk of a line lies.</summary>
     public static int Place(int line, int chunk) => (Slice * line) + (4 * (chunk ^ (line & 7)));
 
-    private static int StageLength => Slice * (Rows + Columns);
+    /// <summary>Where the columns' words begin in a stage.</summary>
+    public static int ColumnsAt => Slice * (Rows + Gap);
+
+    private static int StageLength => Slice * (Rows + Columns + (2 * Gap));
+
+    private static int Gap => TNumber.IsAcross ? 8 : 0;
 
     // Of the sums in shared memory: four rows of pairs, which half a warp stores together, are in different banks.
     private static int Pitch => Columns + 8;
@@ -166,21 +195,17 @@ internal static class TensorTile<TTile, TNumber>
         for (int ahead = 0; ahead < Stages - 1; ahead++)
         {
             factors.CopyRows(shared, ahead * StageLength, first + (ahead * Slice));
-            factors.CopyColumns(shared, (ahead * StageLength) + (Slice * Rows), first + (ahead * Slice));
+            factors.CopyColumns(shared, (ahead * StageLength) + ColumnsAt, first + (ahead * Slice));
             Ptx.CommitCopies();
         }
 
         int lane = Group.IdxX & 31, warp = Group.IdxX >> 5;
         int row = Ptx.Keep(warp / TTile.WarpsAcross * 16 * TTile.Strips);
         int column = Ptx.Keep((warp & (TTile.WarpsAcross - 1)) * 64);
-        // Matrices of a strip: rows 0 - 7 and 8 - 15 of the first chunk, then of the second. Of columns: both chunks of 0 - 7, then of 8 - 15.
-        int own = lane & 7, one = (lane >> 3) & 1, other = lane >> 4;
-        int left = Slice * (row + own + (8 * one)), right = Slice * (Rows + column + own + (8 * other));
-        int chunkA = other ^ own, chunkB = one ^ own;
-        int a0 = Ptx.Keep(left + (4 * chunkA)), a1 = Ptx.Keep(left + (4 * (chunkA ^ 2)));
-        int a2 = Ptx.Keep(left + (4 * (chunkA ^ 4))), a3 = Ptx.Keep(left + (4 * (chunkA ^ 6)));
-        int b0 = Ptx.Keep(right + (4 * chunkB)), b1 = Ptx.Keep(right + (4 * (chunkB ^ 2)));
-        int b2 = Ptx.Keep(right + (4 * (chunkB ^ 4))), b3 = Ptx.Keep(right + (4 * (chunkB ^ 6)));
+        int a0 = Ptx.Keep(LeftAt(lane, row, 0)), a1 = Ptx.Keep(LeftAt(lane, row, 1));
+        int a2 = Ptx.Keep(LeftAt(lane, row, 2)), a3 = Ptx.Keep(LeftAt(lane, row, 3));
+        int b0 = Ptx.Keep(RightAt(lane, column, 0)), b1 = Ptx.Keep(RightAt(lane, column, 1));
+        int b2 = Ptx.Keep(RightAt(lane, column, 2)), b3 = Ptx.Keep(RightAt(lane, column, 3));
         int read = 0, write = (Stages - 1) * StageLength;
         WarpSums sums = default;
         for (int k = first; k < end; k += Slice)
@@ -191,7 +216,7 @@ internal static class TensorTile<TTile, TNumber>
             sums = Step(ref shared[a0 + read], ref shared[b0 + read], sums);
             factors.CopyRows(shared, write, k + ((Stages - 1) * Slice));
             sums = Step(ref shared[a1 + read], ref shared[b1 + read], sums);
-            factors.CopyColumns(shared, write + (Slice * Rows), k + ((Stages - 1) * Slice));
+            factors.CopyColumns(shared, write + ColumnsAt, k + ((Stages - 1) * Slice));
             Ptx.CommitCopies();
             sums = Step(ref shared[a2 + read], ref shared[b2 + read], sums);
             sums = Step(ref shared[a3 + read], ref shared[b3 + read], sums);
@@ -226,6 +251,35 @@ internal static class TensorTile<TTile, TNumber>
             CopyHalf(operand, place, first, shared, stage, word, end, 4);
     }
 
+    /// <summary>Begins to copy a slice of a tile's lines that are neighbours in memory.</summary>
+    public static void CopyAcross(
+        ProductOperand operand, int place, int first, int lines, ArrayView<float> shared, int stage, int term, int end)
+    {
+        int quads = lines / 4, line = 4 * (Group.IdxX & (quads - 1)), own = Group.IdxX / quads;
+        place += IntrinsicMath.Min(first + line, operand.Lines - 4);
+        ref float to = ref shared[stage + (own * (lines + Gap)) + line];
+        term += own;
+        CopyFour(ref to, 0, operand, place, lines, term, end);
+        if (Slice / (Threads / quads) == 8)
+            CopyFour(ref to, 4, operand, place, lines, term, end);
+    }
+
+    private static void CopyFour(ref float to, int turn, ProductOperand operand, int place, int lines, int term, int end)
+    {
+        // Terms that the group copies at once.
+        int terms = Threads / (lines / 4), bytes = terms * (lines + Gap) * sizeof(float);
+        CopyTerm(ref to, turn * bytes, operand, place, term + (turn * terms), end);
+        CopyTerm(ref to, (turn + 1) * bytes, operand, place, term + ((turn + 1) * terms), end);
+        CopyTerm(ref to, (turn + 2) * bytes, operand, place, term + ((turn + 2) * terms), end);
+        CopyTerm(ref to, (turn + 3) * bytes, operand, place, term + ((turn + 3) * terms), end);
+    }
+
+    private static void CopyTerm(ref float to, int bytes, ProductOperand operand, int place, int term, int end)
+    {
+        bool isInside = term < end;
+        Ptx.CopyAsync4(ref to, bytes, ref operand.X[place + (isInside ? term * operand.Term : 0)], 4 * sizeof(float), isInside ? 4 * sizeof(float) : 0);
+    }
+
     private static void CopyHalf(ProductOperand operand, int place, int first, ArrayView<float> shared, int stage, int word, int end, int turn)
     {
         int chunk = Group.IdxX & 7, line = Group.IdxX >> 3;
@@ -246,25 +300,64 @@ internal static class TensorTile<TTile, TNumber>
     private static void Copy(ref float to, int bytes, ProductOperand operand, int place, int line, int read) =>
         Ptx.CopyAsync4(ref to, bytes, ref operand.X[place + (line * operand.Line)], 4 * sizeof(float), read);
 
+    /// <summary>Where the lane's part of a warp's rows begins in a stage, for eight of a slice's words.</summary>
+    private static int LeftAt(int lane, int row, int step)
+    {
+        if (TNumber.IsAcross)
+            return (((8 * step) + (lane & 3)) * (Rows + Gap)) + row + (lane >> 2);
+        // Matrices of a strip: rows 0 - 7 and 8 - 15 of the first chunk, then of the second.
+        return Place(row + (lane & 15), (2 * step) + (lane >> 4));
+    }
+
+    /// <summary>As <see cref="LeftAt"/>, of a warp's columns.</summary>
+    private static int RightAt(int lane, int column, int step)
+    {
+        if (TNumber.IsAcross)
+            return ColumnsAt + (((8 * step) + (lane & 3)) * (Columns + Gap)) + column + (lane >> 2);
+        // Both chunks of columns 0 - 7, then of 8 - 15.
+        return ColumnsAt + Place(column + (lane & 7) + ((lane >> 4) * 8), (2 * step) + ((lane >> 3) & 1));
+    }
+
+    /// <summary>8 words of 16 rows.</summary>
+    private static Words4 Left(ref float at, int strip)
+    {
+        if (!TNumber.IsAcross)
+            return TNumber.Round(Ptx.LoadMatrices(ref at, strip * 16 * Slice * sizeof(float)));
+        const int Below = 8 * sizeof(float);
+        int first = strip * 2 * Below, second = first + (4 * (Rows + Gap) * sizeof(float));
+        return TNumber.Round(new(
+            Ptx.LoadShared(ref at, first),
+            Ptx.LoadShared(ref at, first + Below),
+            Ptx.LoadShared(ref at, second),
+            Ptx.LoadShared(ref at, second + Below)));
+    }
+
+    /// <summary>8 words of 16 columns.</summary>
+    private static Words4 Right(ref float at, int part)
+    {
+        if (!TNumber.IsAcross)
+            return TNumber.Round(Ptx.LoadMatrices(ref at, part * 16 * Slice * sizeof(float)));
+        const int Beside = 8 * sizeof(float);
+        int first = part * 2 * Beside, second = first + (4 * (Columns + Gap) * sizeof(float));
+        return TNumber.Round(new(
+            Ptx.LoadShared(ref at, first),
+            Ptx.LoadShared(ref at, second),
+            Ptx.LoadShared(ref at, first + Beside),
+            Ptx.LoadShared(ref at, second + Beside)));
+    }
+
     /// <summary>8 words of the sums.</summary>
     private static WarpSums Step(ref float a, ref float b, WarpSums sums)
     {
-        const int Group16 = 16 * Slice * sizeof(float);
-        var columns = new WarpColumns
-        {
-            A = TNumber.Round(Ptx.LoadMatrices(ref b, 0)),
-            B = TNumber.Round(Ptx.LoadMatrices(ref b, Group16)),
-            C = TNumber.Round(Ptx.LoadMatrices(ref b, 2 * Group16)),
-            D = TNumber.Round(Ptx.LoadMatrices(ref b, 3 * Group16)),
-        };
-        Words4 rows = TNumber.Round(Ptx.LoadMatrices(ref a, 0)), next = TNumber.Round(Ptx.LoadMatrices(ref a, Group16));
+        var columns = new WarpColumns { A = Right(ref b, 0), B = Right(ref b, 1), C = Right(ref b, 2), D = Right(ref b, 3) };
+        Words4 rows = Left(ref a, 0), next = Left(ref a, 1);
         sums.A = sums.A.Plus<TNumber>(rows, columns);
         if (TTile.Strips == 4)
-            rows = TNumber.Round(Ptx.LoadMatrices(ref a, 2 * Group16));
+            rows = Left(ref a, 2);
         sums.B = sums.B.Plus<TNumber>(next, columns);
         if (TTile.Strips == 4)
         {
-            next = TNumber.Round(Ptx.LoadMatrices(ref a, 3 * Group16));
+            next = Left(ref a, 3);
             sums.C = sums.C.Plus<TNumber>(rows, columns);
             sums.D = sums.D.Plus<TNumber>(next, columns);
         }
