@@ -108,6 +108,33 @@ public class TrainerTests
         Assert.Equal(before, rig.Parameters);
     }
 
+    [Fact]
+    public void A_damaged_image_is_told_of_where_its_batch_is_asked_for()
+    {
+        var digits = Digits.Load().Train.Subset([.. Enumerable.Range(0, 18)]);
+        var images = new ImageDataset(
+            digits.Format,
+            image => image == 13 ? throw new InvalidDataException("13.png: not an image") : digits.Pixels(image).ToArray(),
+            digits.Labels.ToArray());
+        var loader = new BatchLoader(images, new BatchPlan(18, Batch, seed: 0, shuffle: false));
+        using var feeder = new BatchFeeder(Device, loader, Batch);
+        BatchPart[] parts = [.. Enumerable.Range(0, 3).Select(batch => new BatchPart(new BatchPosition(0, batch), 0, Batch))];
+        for (int batch = 0; batch < 2; batch++)
+        {
+            using var step = Step.Evaluation(Device);
+            var (values, labels) = feeder.Next(step, parts[batch], parts[batch + 1]);
+            float[] pixels = new float[Batch * 64];
+            long[] classes = new long[Batch];
+            loader.Load(parts[batch].Position, pixels, classes);
+            Assert.Equal(pixels, values.ToArray<float>());
+            Assert.Equal(classes, labels.ToArray<long>());
+        }
+
+        using var last = Step.Evaluation(Device);
+        var failure = Assert.Throws<InvalidDataException>(() => feeder.Next(last, parts[2], null));
+        Assert.StartsWith("13.png", failure.Message, StringComparison.Ordinal);
+    }
+
     private sealed class Rig : IDisposable
     {
         private readonly ParameterArena _arena;

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using DtoKd.Engine;
 using DtoKd.Training.Loop;
 
@@ -42,11 +43,11 @@ public sealed class BatchFeeder : IDisposable
     /// <param name="step">The step that computes on it.</param>
     /// <param name="part">The part; it stays as it is until two others were asked for.</param>
     /// <param name="then">The part that will be asked for next; null if none.</param>
+    /// <exception cref="InvalidDataException">An image of the part is damaged.</exception>
     public Batch Next(Step step, BatchPart part, BatchPart? then)
     {
         var slot = SlotOf(part) ?? Fill(part, _device.IsAsynchronous);
-        slot.Filling?.GetAwaiter().GetResult();
-        slot.Filling = null;
+        slot.Finish();
         if (slot != _current)
         {
             _current?.Input.Release();
@@ -66,7 +67,7 @@ public sealed class BatchFeeder : IDisposable
     {
         foreach (var slot in _slots)
         {
-            slot.Filling?.Wait();
+            slot.Abandon();
             slot.Input.Dispose();
         }
 
@@ -78,12 +79,12 @@ public sealed class BatchFeeder : IDisposable
     private Slot Fill(BatchPart part, bool apart)
     {
         var slot = FreeSlot();
-        slot.Part = part;
+        slot.Part = default;
         // The plan keeps the order of one epoch only: it is asked by this thread alone.
         int[] indices = _loader.Plan.Indices(part.Position).Slice(part.First, part.Count).ToArray();
         if (apart)
         {
-            slot.Filling = Task.Run(() => Fill(slot, indices));
+            slot.Filling = Task.Run(() => Fill(slot, part.Position.Epoch, indices));
         }
         else
         {
@@ -91,18 +92,27 @@ public sealed class BatchFeeder : IDisposable
             slot.Input.Send();
         }
 
+        slot.Part = part;
         return slot;
     }
 
-    private void Fill(Slot slot, int[] indices)
+    private void Fill(Slot slot, int epoch, int[] indices)
     {
         slot.Input.AwaitSent();
-        int epoch = slot.Part.Position.Epoch;
-        Parallel.For(0, (indices.Length + Stretch - 1) / Stretch, stretch =>
+        try
         {
-            int first = stretch * Stretch, count = Math.Min(Stretch, indices.Length - first);
-            _loader.Load(epoch, indices.AsSpan(first, count), Images(slot, first, count), Labels(slot, first, count));
-        });
+            Parallel.For(0, (indices.Length + Stretch - 1) / Stretch, stretch =>
+            {
+                int first = stretch * Stretch, count = Math.Min(Stretch, indices.Length - first);
+                _loader.Load(epoch, indices.AsSpan(first, count), Images(slot, first, count), Labels(slot, first, count));
+            });
+        }
+        catch (AggregateException failures)
+        {
+            // As where one thread does it all.
+            ExceptionDispatchInfo.Throw(failures.Flatten().InnerExceptions[0]);
+        }
+
         slot.Input.Send();
     }
 
@@ -118,8 +128,7 @@ public sealed class BatchFeeder : IDisposable
         {
             slot = _slots.First(one => one != _current || _slots.Count == 1);
             _slots.Remove(slot);
-            slot.Filling?.Wait();
-            slot.Filling = null;
+            slot.Abandon();
         }
 
         _slots.Add(slot);
@@ -139,5 +148,23 @@ public sealed class BatchFeeder : IDisposable
         public BatchPart Part { get; set; }
 
         public Task? Filling { get; set; }
+
+        /// <summary>Waits until it is filled.</summary>
+        public void Finish()
+        {
+            var (filling, part) = (Filling, Part);
+            // If it fails, nothing is there.
+            (Filling, Part) = (null, default);
+            filling?.GetAwaiter().GetResult();
+            Part = part;
+        }
+
+        /// <summary>Waits until nobody writes to it. What went wrong with images that nobody asked for is nobody's affair.</summary>
+        public void Abandon()
+        {
+            if (Filling is not null)
+                Task.WaitAny(Filling);
+            Filling = null;
+        }
     }
 }
