@@ -42,6 +42,23 @@ public class ConvTests
         Assert.Equal(Run(cpu, new Conv2dReference(), DType.F64, depthwise), Run(Emulator.Device, new Conv2dGpu(), DType.F32, depthwise));
     }
 
+    [Theory]
+    [InlineData(3, 192, 224, 16, 1, true)]
+    [InlineData(224, 224, 56, 3, 2, true)]
+    [InlineData(1232, 1232, 14, 1, 1, true)]
+    [InlineData(64, 64, 56, 1, 1, false)]
+    [InlineData(192, 192, 56, 3, 24, false)]
+    public void The_device_says_what_is_multiplied_where_a_product_is_worth_packing(
+        int inputs, int outputs, int size, int kernel, int groups, bool isTensor)
+    {
+        using var device = GpuDevice.Emulated();
+        device.MatmulPrecision = MatmulPrecision.Medium;
+        int stride = kernel == 16 ? 16 : 1;
+        Conv2dGeometry geometry = new(8, inputs, size, size, outputs, kernel, stride, kernel == 3 ? 1 : 0, 1, groups);
+        var precision = new Conv2dGpu().PrecisionFor(geometry, geometry.GroupO, geometry.Input.Count, device);
+        Assert.Equal(isTensor ? MatmulPrecision.Medium : MatmulPrecision.Highest, precision);
+    }
+
     [Fact]
     public void A_sum_over_many_pixels_is_cut_into_pieces_that_warps_share()
     {

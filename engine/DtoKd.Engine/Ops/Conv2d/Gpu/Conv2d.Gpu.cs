@@ -41,7 +41,7 @@ internal sealed class Conv2dGpu(int? tile = null, MatmulPrecision? precision = n
 
         var (kernel, stride, padding, dilation) = (geometry.Kernel, geometry.Stride, geometry.Padding, geometry.Dilation);
         var order = new ConvOrder(geometry, rowsAreOutputs: false);
-        using var source = ConvSource.Of(dy, geometry.Groups, PrecisionFor(geometry, order.Rows, order.Depth, dy));
+        using var source = ConvSource.Of(dy, geometry.Groups, PrecisionFor(geometry, order.Rows, dy.Count, (GpuDevice)dy.Device));
         for (int row = 0; row < Math.Min(stride.Height, geometry.H); row++)
         {
             for (int column = 0; column < Math.Min(stride.Width, geometry.W); column++)
@@ -71,7 +71,8 @@ internal sealed class Conv2dGpu(int? tile = null, MatmulPrecision? precision = n
             return;
         }
 
-        switch (PrecisionFor(geometry, geometry.GroupO, geometry.GroupC * geometry.KernelArea, x))
+        long windows = (long)geometry.N * geometry.OH * geometry.OW * geometry.C * geometry.KernelArea;
+        switch (PrecisionFor(geometry, geometry.GroupO, dy.Count + windows, (GpuDevice)x.Device))
         {
             case MatmulPrecision.Highest:
                 ConvWeightGradientGpu.Run(geometry, x, dy, dw, accumulate, tile);
@@ -91,18 +92,24 @@ internal sealed class Conv2dGpu(int? tile = null, MatmulPrecision? precision = n
         var down = ConvPhase.Forward(geometry.OH, kernel.Height, stride.Height, padding.Height, dilation.Height);
         var across = ConvPhase.Forward(geometry.OW, kernel.Width, stride.Width, padding.Width, dilation.Width);
         var order = new ConvOrder(geometry, rowsAreOutputs: true);
-        using var source = ConvSource.Of(x, geometry.Groups, PrecisionFor(geometry, order.Rows, order.Depth, x));
+        using var source = ConvSource.Of(x, geometry.Groups, PrecisionFor(geometry, order.Rows, x.Count, (GpuDevice)x.Device));
         new ConvLaunch(source, down, across, order, tile).Run(w, epilogue, y);
     }
 
-    /// <summary>How a product is computed. Groups of few channels leave most of the tensor cores' tiles empty.</summary>
-    private MatmulPrecision PrecisionFor(Conv2dGeometry geometry, int rows, int depth, Tensor source)
+    /// <summary>How a product is computed.</summary>
+    /// <param name="geometry">The convolution.</param>
+    /// <param name="rows">Rows of a group's product.</param>
+    /// <param name="packed">Numbers that the tensor cores need packed.</param>
+    /// <param name="device">Whose precision it is, where that is worth it.</param>
+    internal MatmulPrecision PrecisionFor(Conv2dGeometry geometry, int rows, long packed, GpuDevice device)
     {
-        const int LeastRows = 32, LeastDepth = 16;
-        const long LeastWork = 1 << 24;
-        if (source.Count == 0)
+        // Fewer rows leave most of a tile empty; less work for a number takes less time than packing it; and less work in all is
+        // a matter of launches.
+        const int LeastRows = 32;
+        const long LeastEach = 96, LeastWork = 1 << 24;
+        if (packed == 0)
             return MatmulPrecision.Highest;
-        bool isTensor = rows >= LeastRows && depth >= LeastDepth && geometry.MultiplyAdds >= LeastWork;
-        return precision ?? (isTensor ? ((GpuDevice)source.Device).MatmulPrecision : MatmulPrecision.Highest);
+        bool isTensor = rows >= LeastRows && geometry.MultiplyAdds >= Math.Max(LeastWork, LeastEach * packed);
+        return precision ?? (isTensor ? device.MatmulPrecision : MatmulPrecision.Highest);
     }
 }
