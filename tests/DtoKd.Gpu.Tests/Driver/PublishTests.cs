@@ -32,7 +32,7 @@ public sealed class PublishTests
         Assert.InRange(new FileInfo(Path.Combine(folder["run"], "report.html")).Length, 1 << 20, 1 << 24);
         Run("top1", "eval", "--checkpoint", Directory.GetFiles(folder["run"], "best.safetensors", SearchOption.AllDirectories)[0], "--data", "digits", "--json");
         using var driver = new StubDriver();
-        var run = driver.RunProgram(file, 8L << 30, "bench", "gemm", "256", "256", "256", "--device", "cuda");
+        var run = driver.RunProgram(file, 8L << 30, "bench", "step", "deit_micro", "8", "--iterations", "1", "--device", "cuda");
         Assert.True(run.ExitCode == 0 && run.Count("launch") > 0, run.Error);
 
         void Run(string expected, params string[] arguments)
