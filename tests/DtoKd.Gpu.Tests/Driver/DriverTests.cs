@@ -13,11 +13,11 @@ public sealed class DriverTests(StubDriver driver) : IClassFixture<StubDriver>
     public void Every_operation_launches_what_a_card_takes() => AssertTaken(driver.Run(Memory, "selftest", "--device", "cuda"));
 
     [Theory]
-    [InlineData("step", "swin_tiny_patch4_window7_224", "64")]
+    [InlineData("step", "swin_tiny_patch4_window7_224", "64", "--matmul-precision", "high")]
     [InlineData("gemm", "4099", "1027", "512", "--matmul-precision", "high")]
     [InlineData("gemm", "2048", "1024", "512", "--matmul-precision", "medium")]
     [InlineData("copy", "1024")]
-    [InlineData("kd", "regnety_160", "deit_tiny_patch16_224", "256", "--method", "exact")]
+    [InlineData("kd", "regnety_160", "deit_tiny_patch16_224", "256", "--method", "exact", "--matmul-precision", "medium")]
     public void A_benchmark_of_full_size_launches_what_a_card_takes(params string[] workload)
     {
         var run = driver.Run(Memory, ["bench", .. workload, "--iterations", "1", "--device", "cuda"]);
