@@ -56,6 +56,7 @@ internal static class Application
             InspectCommand.Create(host),
             ConvertCommand.Create(host),
             BenchCommand.Create(host),
+            TuneCommand.Create(host),
             ModelsCommand.Create(host),
             InfoCommand.Create(host),
         };

@@ -50,13 +50,13 @@ internal sealed class DeviceOptions
         if (name == Processor)
             return OpenCpu(parsed);
         if (name != Automatic)
-            return OpenCard(IndexOf(name), precision);
+            return OpenCard(IndexOf(name), precision, host);
         var cards = GpuInfo.List(out string? problem);
         var usable = cards.FirstOrDefault(card => card.Problem is null);
         host.Error.WriteLine(usable is null
             ? $"device: cpu ({problem ?? cards[0].Problem})"
             : $"device: {usable.DeviceName}, {usable.Name}");
-        return usable is null ? OpenCpu(parsed) : OpenCard(usable.Index, precision);
+        return usable is null ? OpenCpu(parsed) : OpenCard(usable.Index, precision, host);
     }
 
     /// <summary>A level's name as <see cref="Simd.Parse"/> takes it.</summary>
@@ -70,12 +70,13 @@ internal sealed class DeviceOptions
         return new CpuDevice(threads, parsed.GetValue(_simd) is { } level ? Simd.Parse(level) : null);
     }
 
-    private static GpuDevice OpenCard(int index, MatmulPrecision precision)
+    private static GpuDevice OpenCard(int index, MatmulPrecision precision, Host host)
     {
         try
         {
             var device = GpuDevice.Cuda(index);
             device.MatmulPrecision = precision;
+            TuningFile.Use(device, host);
             return device;
         }
         catch (NotSupportedException failure)

@@ -46,6 +46,9 @@ public sealed class GpuDevice : Device
     /// <summary>The driver's name of the device.</summary>
     public string Model => _accelerator.Name;
 
+    /// <summary>The version of the driver, as CUDA counts it.</summary>
+    public string Driver => _accelerator is CudaAccelerator cuda ? cuda.DriverVersion.ToString() : "none";
+
     /// <summary>Kernels launched so far.</summary>
     public long Launches => Launcher.Launches;
 
@@ -80,7 +83,7 @@ public sealed class GpuDevice : Device
     internal int Processors => _accelerator.NumMultiprocessors;
 
     /// <summary>The plans of the products so far.</summary>
-    internal Dictionary<(MatmulPrecision, ProductShape), ProductPlan> ProductPlans { get; } = [];
+    internal Dictionary<(MatmulPrecision Precision, ProductShape Shape), ProductPlan> ProductPlans { get; } = [];
 
     /// <summary>Bytes of shared memory that a kernel may ask for at its launch.</summary>
     internal int MostShared { get; }

@@ -127,7 +127,9 @@ internal readonly record struct ProductShape(int Rows, int Columns, int Inner, l
 /// <param name="PerPiece">Terms in a piece, but for the last.</param>
 internal readonly record struct ProductPlan(ProductVariant Variant, int Pieces, int PerPiece)
 {
-    private const int MostPieces = 64;
+    /// <summary>Into how many pieces sums are cut at most.</summary>
+    public const int MostPieces = 64;
+
     private const int LeastTerms = 256;
 
     // Whole slices of every kernel.
