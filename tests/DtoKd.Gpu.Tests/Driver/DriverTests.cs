@@ -26,6 +26,23 @@ public sealed class DriverTests(StubDriver driver) : IClassFixture<StubDriver>
     }
 
     [Fact]
+    public void Tuning_is_kept_for_later_runs_and_a_damaged_file_costs_them_a_line()
+    {
+        var tuned = driver.Run(Memory, "tune", "deit_micro_distilled", "8", "--device", "cuda", "--matmul-precision", "medium");
+        Assert.True(tuned.ExitCode == 0, tuned.Error);
+        AssertTaken(tuned);
+        Assert.Contains("TFLOP/s", tuned.Output, StringComparison.Ordinal);
+        Assert.Contains("Stub of a driver", File.ReadAllText(driver.Tuning), StringComparison.Ordinal);
+        string[] product = ["bench", "gemm", "64", "64", "64", "--iterations", "1", "--device", "cuda"];
+        Assert.Equal("", driver.Run(Memory, product).Error);
+        File.WriteAllText(driver.Tuning, "[{");
+        var damaged = driver.Run(Memory, product);
+        File.Delete(driver.Tuning);
+        Assert.Equal(0, damaged.ExitCode);
+        Assert.Contains("products.json is not used", Assert.Single(damaged.Error.Trim().Split('\n')), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_device_is_listed_and_opened_through_libcuda_so_1()
     {
         var run = driver.Run(1L << 30, "info");

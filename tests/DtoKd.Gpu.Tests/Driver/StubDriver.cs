@@ -36,6 +36,9 @@ public sealed class StubDriver : IDisposable
         }
     }
 
+    /// <summary>Where the programs keep and find what tuning found.</summary>
+    public string Tuning => _folder["products.json"];
+
     /// <summary>Runs <c>dtokd</c> on the stub.</summary>
     /// <param name="memory">Bytes of the device.</param>
     /// <param name="arguments">The command line.</param>
@@ -52,6 +55,8 @@ public sealed class StubDriver : IDisposable
             ["LD_LIBRARY_PATH"] = Path.GetDirectoryName(_folder["libcuda.so.1"]),
             ["STUB_LOG"] = log,
             ["STUB_MEMORY"] = memory.ToString(CultureInfo.InvariantCulture),
+            // Of these runs, not the user's.
+            ["DTOKD_TUNING"] = Tuning,
         });
         return new DriverRun(exit, output, error, File.Exists(log) ? File.ReadAllLines(log) : []);
     }

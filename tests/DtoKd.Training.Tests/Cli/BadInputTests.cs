@@ -50,6 +50,7 @@ public sealed class BadInputTests : IDisposable
         { "distill --device cuda:-1", "unknown device 'cuda:-1'" },
         { "distill --device cuda:99", "cuda:99: " },
         { "distill --device cuda --threads 2", "--threads is for the cpu, the device is cuda" },
+        { "tune deit_micro_distilled 8", "tune is for cuda" },
         { "distill --matmul-precision high", "--matmul-precision is for cuda" },
         { "distill --device auto --matmul-precision half", "unknown precision 'half'; known are highest, high, medium" },
     };
