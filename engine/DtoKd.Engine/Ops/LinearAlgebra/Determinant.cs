@@ -43,7 +43,7 @@ public static unsafe partial class Op
             if (a.Device.IsHost)
                 Cofactors(step, a, cofactors);
             else
-                Gpu.LinearAlgebraGpu.Cofactors(a, cofactors);
+                Gpu.LinearAlgebraGpu.Cofactors(step, a, cofactors);
             int rank = dy.Shape.Rank;
             var da = Mul(Reshape(Widen(step, dy), dy.Shape.Insert(rank, 1).Insert(rank + 1, 1)), cofactors);
             into.Give(0, Narrow(step, da, dy.DType, Name));

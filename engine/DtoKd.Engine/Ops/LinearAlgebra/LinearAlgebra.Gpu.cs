@@ -40,9 +40,26 @@ internal static class LinearAlgebraGpu
     public static void Determinant(Tensor a, Tensor y) =>
         Launch<DeterminantKernel>(a, y, (long)a.Shape[^1] * a.Shape[^1], default);
 
-    /// <summary>y = the cofactors of a.</summary>
-    public static void Cofactors(Tensor a, Tensor y) =>
-        Launch<CofactorKernel>(a, y, 2L * a.Shape[^1] * a.Shape[^1], default);
+    /// <summary>y = the cofactors of a: each the determinant of what is left when its row and column are crossed out.</summary>
+    public static void Cofactors(Step step, Tensor a, Tensor y)
+    {
+        int n = a.Shape[^1];
+        if (n == 1)
+        {
+            y.Fill(1);
+            return;
+        }
+
+        using var minors = step.New([checked((int)y.Count), n - 1, n - 1], y.DType, "determinant");
+        GridStride.Launch<MinorsKernel, MinorsKernel.Args>((GpuDevice)a.Device, minors.Count, new()
+        {
+            A = GpuDevice.View<float>(a),
+            Y = GpuDevice.View<float>(minors),
+            Order = n,
+            Count = checked((int)minors.Count),
+        });
+        Determinant(minors, y);
+    }
 
     /// <summary>y = exp(a).</summary>
     public static void Exp(Tensor a, Tensor y) => Launch<ExpKernel>(a, y, 3L * a.Shape[^1] * a.Shape[^1], default);
@@ -138,40 +155,30 @@ internal readonly struct DeterminantKernel : IKernel<MatrixArgs>
     }
 }
 
-/// <summary>det(a) a^-T, or for a singular matrix the determinants of all that is left when a row and a column are crossed out.</summary>
-internal readonly struct CofactorKernel : IKernel<MatrixArgs>
+/// <summary>
+/// For each element of a matrix, the matrix without its row and column, the first row negated where the cofactor's sign is
+/// minus.
+/// </summary>
+internal readonly struct MinorsKernel : IKernel<MinorsKernel.Args>
 {
-    public static void Run(MatrixArgs args)
+    public static void Run(Args args)
     {
-        int n = args.Order;
-        GroupMatrix a = args.Room(0, n), inverse = args.Room(n * n, n);
-        long at = args.At(n);
-        a.Load(args.A, at);
-        inverse.SetIdentity();
-        var result = GroupMatrices.Eliminate(a, inverse);
-        if (result.Singular < 0)
+        int n = args.Order, left = n - 1;
+        for (int i = GridStride.First; i < args.Count; i += GridStride.Step)
         {
-            for (int e = Group.IdxX; e < n * n; e += Group.DimX)
-                args.B[at + e] = (float)(result.Determinant * inverse[e % n, e / n]);
-            return;
+            int element = i / (left * left), at = i - (element * left * left);
+            int matrix = element / (n * n), crossed = element - (matrix * n * n);
+            int row = crossed / n, column = crossed - (row * n);
+            int r = at / left, c = at - (r * left);
+            float value = args.A[(matrix * n * n) + ((r < row ? r : r + 1) * n) + (c < column ? c : c + 1)];
+            args.Y[i] = r == 0 && (row + column) % 2 != 0 ? -value : value;
         }
+    }
 
-        var minor = args.Room(0, n - 1);
-        for (int e = 0; e < n * n; e++)
-        {
-            int row = e / n, column = e - (row * n);
-            for (int k = Group.IdxX; k < minor.Count; k += Group.DimX)
-            {
-                int i = k / (n - 1), j = k - (i * (n - 1));
-                minor[i, j] = args.A[at + ((i < row ? i : i + 1) * n) + (j < column ? j : j + 1)];
-            }
-
-            Group.Barrier();
-            double determinant = GroupMatrices.Eliminate(minor, args.Room(0, n - 1, 0)).Determinant;
-            if (Group.IdxX == 0)
-                args.B[at + e] = (float)((row + column) % 2 == 0 ? determinant : -determinant);
-            Group.Barrier();
-        }
+    internal struct Args
+    {
+        public ArrayView<float> A, Y;
+        public int Order, Count;
     }
 }
 

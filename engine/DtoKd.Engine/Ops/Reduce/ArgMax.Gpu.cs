@@ -1,4 +1,5 @@
 using ILGPU;
+using ILGPU.Util;
 
 namespace DtoKd.Engine.Gpu;
 
@@ -48,7 +49,8 @@ internal readonly struct ArgLines<TTeam, TFold> : IKernel<ArgArgs>
 
         float all = TTeam.Fold<TFold>(best);
         bool isChosen = best == all || (float.IsNaN(all) && float.IsNaN(best));
-        index = TTeam.Smallest(isChosen ? index : int.MaxValue);
+        // Chosen without a branch: ILGPU would follow it with two copies of the exchange, and warps that take both wait forever.
+        index = TTeam.Smallest(Utilities.Select(isChosen, index, int.MaxValue));
         if (TTeam.Rank == 0 && line < args.Lines.Count)
             args.Indices[line] = index;
     }
