@@ -1,6 +1,9 @@
 namespace DtoKd.Engine.Gpu;
 
-/// <summary>How products of single-precision matrices are computed on a GPU, as in PyTorch. Sums are in single precision always.</summary>
+/// <summary>
+/// How products of single-precision matrices, and convolutions, are computed on a GPU, as in PyTorch. Sums are in single precision
+/// always.
+/// </summary>
 public enum MatmulPrecision
 {
     /// <summary>Single precision throughout.</summary>
