@@ -15,6 +15,9 @@ internal static class SelfTestCommand
     // Each leaves a device that no longer answers: past this, something is wrong with all of it.
     private const int MostBreakdowns = 10;
 
+    // A kernel that never ends cannot be stopped but with the process.
+    private static readonly TimeSpan _longest = TimeSpan.FromMinutes(5);
+
     private enum Verdict
     {
         Passed,
@@ -113,6 +116,7 @@ internal static class SelfTestCommand
         public Result Run(DeviceCheck check, bool json)
         {
             host.Stop.Token.ThrowIfCancellationRequested();
+            using var limit = new Timer(_ => GiveUp(check), null, _longest, Timeout.InfiniteTimeSpan);
             long start = Stopwatch.GetTimestamp();
             var result = Outcome(check) with { Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds };
             if (result.Verdict == Verdict.Passed)
@@ -139,6 +143,13 @@ internal static class SelfTestCommand
         }
 
         public void Dispose() => Close();
+
+        private void GiveUp(DeviceCheck check)
+        {
+            host.Error.WriteLine(
+                $"{Application.Name}: {check.Subject}, {check.Name}, does not end on {Device.Name} within {_longest.TotalMinutes} minutes");
+            Environment.Exit(ExitCode.Failed);
+        }
 
         private Result Outcome(DeviceCheck check)
         {

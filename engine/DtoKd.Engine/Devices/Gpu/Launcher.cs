@@ -1,6 +1,9 @@
+using System.Runtime.CompilerServices;
+using System.Text.RegularExpressions;
 using ILGPU;
 using ILGPU.Backends;
 using ILGPU.Backends.EntryPoints;
+using ILGPU.Backends.PTX;
 using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
 
@@ -9,7 +12,7 @@ namespace DtoKd.Engine.Gpu;
 /// <summary>
 /// What every kernel is launched through: it compiles a kernel at its first launch, counts, and tells a profile.
 /// </summary>
-internal sealed class Launcher(Accelerator accelerator)
+internal sealed partial class Launcher(Accelerator accelerator)
 {
     private static int _kernels;
 
@@ -61,9 +64,19 @@ internal sealed class Launcher(Accelerator accelerator)
         var entry = typeof(KernelEntry).GetMethod(nameof(KernelEntry.Run))!.MakeGenericMethod(kernel, args);
         int largest = (int)typeof(Launcher).GetMethod(nameof(GroupSizeOf), System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic)!
             .MakeGenericMethod(kernel, args).Invoke(null, null)!;
-        return backend.Compile(
+        var compiled = backend.Compile(
             EntryPointDescription.FromExplicitlyGroupedKernel(entry), new KernelSpecialization(largest, null));
+        // ILGPU calls branches uniform that depend on the thread: a promise that the driver may rely on.
+        if (compiled is PTXCompiledKernel ptx && Environment.GetEnvironmentVariable("DTOKD_UNI") != "1")
+            TextOf(ptx) = UniformBranch().Replace(TextOf(ptx), "$1bra");
+        return compiled;
     }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "<PTXAssembly>k__BackingField")]
+    private static extern ref string TextOf(PTXCompiledKernel kernel);
+
+    [GeneratedRegex(@"(@!?%p\d+\s+)bra\.uni\b")]
+    private static partial Regex UniformBranch();
 
     private static int GroupSizeOf<TKernel, TArgs>()
         where TKernel : struct, IKernel<TArgs>

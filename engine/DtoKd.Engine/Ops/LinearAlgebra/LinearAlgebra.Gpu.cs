@@ -44,7 +44,7 @@ internal static class LinearAlgebraGpu
     public static void Cofactors(Step step, Tensor a, Tensor y)
     {
         int n = a.Shape[^1];
-        if (n == 1)
+        if (n <= 1)
         {
             y.Fill(1);
             return;
