@@ -46,6 +46,25 @@ internal static unsafe partial class Ptx
         uint Word(int matrix) => ((uint*)_addresses[first + (8 * matrix) + (lane / 4)])[lane % 4];
     }
 
+    /// <summary>
+    /// As <see cref="LoadMatrices"/> of rows of 8 halves of a word, which are transposed: a lane gets halves lane / 4 of rows
+    /// 2 (lane % 4), in its lower half, and 2 (lane % 4) + 1.
+    /// </summary>
+    [Ptx("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16"), IntrinsicImplementation]
+    public static Words4 LoadTransposed([Shared] ref float row, [Offset] int bytes)
+    {
+        int lane = Warp.LaneIdx, first = Group.IdxX - lane;
+        _addresses[Group.IdxX] = (nint)Unsafe.AsPointer(ref row) + bytes;
+        Warp.Barrier();
+        var words = new Words4(Word(0), Word(1), Word(2), Word(3));
+        Warp.Barrier();
+        return words;
+
+        uint Word(int matrix) => Half(matrix, 0) | (Half(matrix, 1) << 16);
+
+        uint Half(int matrix, int next) => ((ushort*)_addresses[first + (8 * matrix) + (2 * (lane % 4)) + next])[lane / 4];
+    }
+
     /// <summary>The nearest number of 10 bits after the point, ties away from zero.</summary>
     [Ptx("cvt.rna.tf32.f32"), IntrinsicImplementation]
     public static uint RoundToTf32(uint number) =>

@@ -101,6 +101,16 @@ internal static partial class Ptx
     public static uint LoadShared([Shared] ref float source, [Offset] int bytes) =>
         BitConverter.SingleToUInt32Bits(Unsafe.AddByteOffset(ref source, bytes));
 
+    /// <summary>Two neighbours at a multiple of 8 bytes in shared memory.</summary>
+    [Ptx("ld.shared.v2.f32"), IntrinsicImplementation]
+    public static Float2 LoadShared2([Shared] ref float source, [Offset] int bytes) =>
+        Unsafe.As<float, Float2>(ref Unsafe.AddByteOffset(ref source, bytes));
+
+    /// <summary>Stores four neighbours at a multiple of 16 bytes in shared memory.</summary>
+    [Ptx("st.shared.v4.f32"), IntrinsicImplementation]
+    public static void StoreShared4([Shared] ref float target, [Offset] int bytes, Float4 four) =>
+        Unsafe.As<float, Float4>(ref Unsafe.AddByteOffset(ref target, bytes)) = four;
+
     /// <summary>Stores two neighbours at a multiple of 8 bytes in shared memory.</summary>
     [Ptx("st.shared.v2.f32"), IntrinsicImplementation]
     public static void StoreShared2([Shared] ref float target, [Offset] int bytes, Float2 pair) =>

@@ -27,7 +27,7 @@ internal sealed unsafe class AttentionCpu : IAttentionKernels
     }
 
     public void Backward(
-        AttentionInputs x, Tensor rows, Tensor dy, GradTarget? dq, GradTarget? dk, GradTarget? dv, BiasSums? dBias)
+        AttentionInputs x, Tensor? y, Tensor rows, Tensor dy, GradTarget? dq, GradTarget? dk, GradTarget? dv, BiasSums? dBias)
     {
         var device = (CpuDevice)x.Q.Device;
         var job = new BackwardJob(SizesOf(x), x, rows, dy, dq, dk, dv, dBias);

@@ -34,7 +34,7 @@ internal sealed unsafe class AttentionReference : IAttentionKernels
     }
 
     public void Backward(
-        AttentionInputs x, Tensor rows, Tensor dy, GradTarget? dq, GradTarget? dk, GradTarget? dv, BiasSums? dBias)
+        AttentionInputs x, Tensor? y, Tensor rows, Tensor dy, GradTarget? dq, GradTarget? dk, GradTarget? dv, BiasSums? dBias)
     {
         MatrixStack<double> q = new(x.Q), k = new(x.K), v = new(x.V), saved = new(rows), gradient = new(dy);
         int nq = x.Scores[^2], nk = x.Scores[^1], d = x.Q.Shape[^1], width = x.V.Shape[^1];

@@ -35,6 +35,8 @@ public static partial class Op
                 t => Attention(t[0], t[1], t[2], t[3])) { GradCheck = false, Tolerance = 2e-5 },
             new("wide heads", [Float(1, 2, 37, 40), Float(1, 2, 70, 40), Float(1, 2, 70, 72), Float(2, 37, 70)],
                 t => Attention(t[0], t[1], t[2], t[3])) { GradCheck = false, Tolerance = 2e-5 },
+            new("heads of whole vectors", [Float(1, 1, 70, 40), Float(1, 1, 37, 40), Float(1, 1, 37, 64), Mask(70, 37)],
+                t => Attention(t[0], t[1], t[2], mask: t[3])) { GradCheck = false, Tolerance = 2e-5 },
             new("many windows", [Float(70, 2, 9, 4), Float(70, 2, 9, 4), Float(70, 2, 9, 4), Float(2, 9, 9)],
                 t => Attention(t[0], t[1], t[2], t[3])) { GradCheck = false, Tolerance = 2e-5 },
             new("self", [Float(2, 5, 24)], t => SelfAttention(t[0], 2)),

@@ -53,7 +53,7 @@ public static partial class Op
         var rows = step.New(q.Shape.With(-1, 2), q.DType, "attention");
         AttentionKernels.For(q).Forward(inputs, y, rows);
         if (step.Tracks(q, k, v, bias))
-            step.Record(y, new AttentionNode(inputs, rows), q, k, v, bias);
+            step.Record(y, new AttentionNode(inputs, y, rows), q, k, v, bias);
         return y;
     }
 
@@ -81,7 +81,7 @@ public static partial class Op
         var rows = step.New(q.Shape.With(-1, 2), qkv.DType, "self_attention");
         AttentionKernels.For(qkv).Forward(inputs, HeadsOf(step, y, heads, 1, 0), rows);
         if (step.Tracks(qkv, bias))
-            step.Record(y, new SelfAttentionNode(qkv, inputs, heads, rows), qkv, bias);
+            step.Record(y, new SelfAttentionNode(qkv, inputs, heads, y, rows), qkv, bias);
         return y;
     }
 
@@ -106,11 +106,13 @@ public static partial class Op
     private sealed class AttentionNode : Node
     {
         private readonly AttentionInputs _inputs;
+        private readonly Tensor? _y;
         private readonly Tensor _rows;
 
-        public AttentionNode(AttentionInputs inputs, Tensor rows)
+        public AttentionNode(AttentionInputs inputs, Tensor y, Tensor rows)
         {
             _inputs = inputs.Each(Save);
+            _y = y.Device.IsHost ? null : Save(y);
             _rows = Save(rows);
         }
 
@@ -121,7 +123,7 @@ public static partial class Op
         public override void Backward(Tensor dy, Gradients into)
         {
             Shape? wanted = into.Wants(3) ? Inputs[3].Shape : null;
-            var bias = AttentionBackward(_inputs, into, wanted, _rows, dy, Target(0, into), Target(1, into), Target(2, into));
+            var bias = AttentionBackward(_inputs, into, wanted, _y, _rows, dy, Target(0, into), Target(1, into), Target(2, into));
             if (bias is not null)
                 into.Give(3, bias);
         }
@@ -145,13 +147,16 @@ public static partial class Op
         private readonly Tensor _qkv;
         private readonly AttentionInputs _inputs;
         private readonly int _heads;
+        private readonly Tensor? _y;
         private readonly Tensor _rows;
 
-        public SelfAttentionNode(Tensor qkv, AttentionInputs inputs, int heads, Tensor rows)
+        public SelfAttentionNode(Tensor qkv, AttentionInputs inputs, int heads, Tensor y, Tensor rows)
         {
             _qkv = Save(qkv);
             _inputs = inputs.Each(Save);
             _heads = heads;
+            // The layer behind has it anyway.
+            _y = y.Device.IsHost ? null : Save(y);
             _rows = Save(rows);
         }
 
@@ -166,8 +171,9 @@ public static partial class Op
                 ? new GradTarget(HeadsOf(into.Step, target.Tensor, _heads, 3, part), target.Accumulate)
                 : null;
             dy = HeadsOf(into.Step, Contiguous(dy), _heads, 1, 0);
+            var y = _y is null ? null : HeadsOf(into.Step, _y, _heads, 1, 0);
             Shape? wanted = into.Wants(1) ? Inputs[1].Shape : null;
-            var bias = AttentionBackward(_inputs, into, wanted, _rows, dy, Part(0), Part(1), Part(2));
+            var bias = AttentionBackward(_inputs, into, wanted, y, _rows, dy, Part(0), Part(1), Part(2));
             if (bias is not null)
                 into.Give(1, bias);
         }
@@ -175,12 +181,20 @@ public static partial class Op
 
     /// <summary>Runs the backward kernel and returns the gradient of the bias if it is wanted.</summary>
     private static Tensor? AttentionBackward(
-        AttentionInputs x, Gradients into, Shape? bias, Tensor rows, Tensor dy, GradTarget? dq, GradTarget? dk, GradTarget? dv)
+        AttentionInputs x,
+        Gradients into,
+        Shape? bias,
+        Tensor? y,
+        Tensor rows,
+        Tensor dy,
+        GradTarget? dq,
+        GradTarget? dk,
+        GradTarget? dv)
     {
         var kernels = AttentionKernels.For(x.Q);
         if (bias is not { } shape)
         {
-            kernels.Backward(x, rows, dy, dq, dk, dv, null);
+            kernels.Backward(x, y, rows, dy, dq, dk, dv, null);
             return null;
         }
 
@@ -209,7 +223,13 @@ public static partial class Op
         var sums = into.Step.New(
             [pieces, checked((int)groups), x.Scores[^2], x.Scores[^1]], x.Q.DType, "gradient");
         kernels.Backward(
-            x.Each(Ordered), Ordered(rows), Ordered(dy), OrderedTarget(dq), OrderedTarget(dk), OrderedTarget(dv),
+            x.Each(Ordered),
+            y is null ? null : Ordered(y),
+            Ordered(rows),
+            Ordered(dy),
+            OrderedTarget(dq),
+            OrderedTarget(dk),
+            OrderedTarget(dv),
             new BiasSums(sums, repeats, perPiece));
         return SumTo(Reshape(Sum(sums, [0]), kept), shape);
     }
@@ -228,9 +248,12 @@ internal interface IAttentionKernels
     /// <param name="rows">Contiguous [..., Nq, 2].</param>
     void Forward(AttentionInputs x, Tensor y, Tensor rows);
 
-    /// <summary>Adds up the gradients that have a target; targets have contiguous rows.</summary>
+    /// <summary>
+    /// Adds up the gradients that have a target; targets have contiguous rows. The result is there on devices, which have the sum of
+    /// P dP over a row of scores from it: it is the sum of dy y.
+    /// </summary>
     void Backward(
-        AttentionInputs x, Tensor rows, Tensor dy, GradTarget? dq, GradTarget? dk, GradTarget? dv, BiasSums? dBias);
+        AttentionInputs x, Tensor? y, Tensor rows, Tensor dy, GradTarget? dq, GradTarget? dk, GradTarget? dv, BiasSums? dBias);
 }
 
 /// <summary>

@@ -27,7 +27,7 @@ internal readonly struct AttentionForward<TTile> : IKernel<AttentionArgs>
             p = AttentionTile<TTile>.Scores(args, terms, p, query, key, keysDown: 0);
             var largest = AttentionTile<TTile>.FoldRows<Op.LargerOf>(p);
             largest = new(Ptx.Max(max.X, largest.X), Ptx.Max(max.Y, largest.Y), Ptx.Max(max.Z, largest.Z), Ptx.Max(max.W, largest.W));
-            var shift = new Float4(Finite(largest.X), Finite(largest.Y), Finite(largest.Z), Finite(largest.W));
+            var shift = new Float4(AttentionMath.Finite(largest.X), AttentionMath.Finite(largest.Y), AttentionMath.Finite(largest.Z), AttentionMath.Finite(largest.W));
             p = AttentionMath.Exp(p, shift);
             var shrink = AttentionMath.Exp(max, shift);
             max = largest;
@@ -37,38 +37,41 @@ internal readonly struct AttentionForward<TTile> : IKernel<AttentionArgs>
             y = AttentionTile<TTile>.Multiply(slices, values, y * shrink);
         }
 
-        var factor = new Float4(Factor(max.X, sum.X), Factor(max.Y, sum.Y), Factor(max.Z, sum.Z), Factor(max.W, sum.W));
+        var factor = new Float4(AttentionMath.Factor(max.X, sum.X), AttentionMath.Factor(max.Y, sum.Y), AttentionMath.Factor(max.Z, sum.Z), AttentionMath.Factor(max.W, sum.W));
         AttentionTile<TTile>.Store(y * factor, new Panel(args.Y, at.D, query, args.Queries, args.Width), column, 1);
         if (block.Part == 0 && AttentionTile<TTile>.Column == 0)
         {
             int lanes = AttentionTile<TTile>.Lanes;
             query += AttentionTile<TTile>.Row;
-            Save(args, terms.C, query, max.X, factor.X);
-            Save(args, terms.C, query + lanes, max.Y, factor.Y);
-            Save(args, terms.C, query + (2 * lanes), max.Z, factor.Z);
-            Save(args, terms.C, query + (3 * lanes), max.W, factor.W);
+            AttentionMath.Save(args, terms.C, query, max.X, factor.X);
+            AttentionMath.Save(args, terms.C, query + lanes, max.Y, factor.Y);
+            AttentionMath.Save(args, terms.C, query + (2 * lanes), max.Z, factor.Z);
+            AttentionMath.Save(args, terms.C, query + (3 * lanes), max.W, factor.W);
         }
     }
-
-    private static void Save(AttentionArgs args, int at, int query, float max, float factor)
-    {
-        if (query >= args.Queries)
-            return;
-        at += query * args.Rows.Row;
-        args.Rows.X[at] = Finite(max);
-        args.Rows.X[at + args.Rows.Column] = factor;
-    }
-
-    // A query that sees no key has no largest score, and a result of zeros.
-    private static float Finite(float max) => max == float.NegativeInfinity ? 0 : max;
-
-    private static float Factor(float max, float sum) => max == float.NegativeInfinity ? 0 : 1 / sum;
 }
 
 /// <summary>
-/// A group for some queries and some columns of their gradient scale (the sum of p dp k - mean, the sum of p k), with the
-/// mean of dp, the sum of p dp, found on the way and saved.
+/// The sum of p dp over each row of scores, which is the dot product of its result and the result's gradient: a warp for each.
 /// </summary>
+internal readonly struct AttentionMeans : IKernel<AttentionArgs>
+{
+    public static void Run(AttentionArgs args)
+    {
+        int row = WarpOfRow.Row;
+        bool isInside = row < args.Inputs.Count * args.Queries;
+        int item = isInside ? row / args.Queries : 0, query = isInside ? row - (item * args.Queries) : 0;
+        int dy = args.Inputs.At(item).D + (query * args.Y.Row), y = args.Terms.At(item).D + (query * args.Result.Row);
+        float sum = 0;
+        for (int column = WarpOfRow.Rank; column < args.Width; column += WarpOfRow.Size)
+            sum = Ptx.Fma(args.Y.X[dy + (column * args.Y.Column)], args.Result.X[y + (column * args.Result.Column)], sum);
+        sum = WarpOfRow.Fold<SumOf>(sum);
+        if (isInside && WarpOfRow.Rank == 0)
+            args.Means[row] = sum;
+    }
+}
+
+/// <summary>A group for some queries and some columns of their gradient: scale times the sum of p (dp - mean) k.</summary>
 internal readonly struct AttentionQueries<TTile> : IKernel<AttentionArgs>
     where TTile : struct, IAttentionTile
 {
@@ -83,8 +86,8 @@ internal readonly struct AttentionQueries<TTile> : IKernel<AttentionArgs>
         var keys = SharedMemory.Allocate<float>(AttentionTile<TTile>.TileLength);
         var max = AttentionTile<TTile>.Numbers(args.Rows.X, terms.C, args.Rows.Row, row, args.Queries);
         var factor = AttentionTile<TTile>.Numbers(args.Rows.X, terms.C + args.Rows.Column, args.Rows.Row, row, args.Queries);
-        TileRows weighted = default, plain = default;
-        Float4 mean = default;
+        var mean = AttentionTile<TTile>.Numbers(args.Means, block.Item * args.Queries, 1, row, args.Queries);
+        TileRows dq = default;
         for (int key = 0; key < args.Keys; key += TTile.Side)
         {
             var k = new Panel(args.K, at.B, key, args.Keys, args.Depth);
@@ -92,42 +95,12 @@ internal readonly struct AttentionQueries<TTile> : IKernel<AttentionArgs>
             p = AttentionMath.Exp(AttentionTile<TTile>.Scores(args, terms, p, query, key, keysDown: 0), max) * factor;
             var dp = AttentionTile<TTile>.Dots(
                 new Panel(args.Y, at.D, query, args.Queries, args.Width), new Panel(args.V, at.C, key, args.Keys, args.Width), slices);
-            dp *= p;
-            mean += AttentionTile<TTile>.FoldRows<SumOf>(dp);
-            if (args.Dq.IsWanted == 0)
-                continue;
             AttentionTile<TTile>.Load(k, column, keys);
-            AttentionTile<TTile>.Store(dp, slices);
-            weighted = AttentionTile<TTile>.Multiply(slices, keys, weighted);
-            AttentionTile<TTile>.Store(p, slices);
-            plain = AttentionTile<TTile>.Multiply(slices, keys, plain);
+            AttentionTile<TTile>.Store(AttentionMath.Slope(p, dp, new(mean.X), new(mean.Y), new(mean.Z), new(mean.W)), slices);
+            dq = AttentionTile<TTile>.Multiply(slices, keys, dq);
         }
 
-        if (block.Part == 0 && AttentionTile<TTile>.Column == 0)
-        {
-            int lanes = AttentionTile<TTile>.Lanes, first = block.Item * args.Queries;
-            Save(args, first, row, mean.X);
-            Save(args, first, row + lanes, mean.Y);
-            Save(args, first, row + (2 * lanes), mean.Z);
-            Save(args, first, row + (3 * lanes), mean.W);
-        }
-
-        if (args.Dq.IsWanted == 0)
-            return;
-        weighted = new()
-        {
-            A = Float4.MultiplyAdd(-mean.X, plain.A, weighted.A),
-            B = Float4.MultiplyAdd(-mean.Y, plain.B, weighted.B),
-            C = Float4.MultiplyAdd(-mean.Z, plain.C, weighted.C),
-            D = Float4.MultiplyAdd(-mean.W, plain.D, weighted.D),
-        };
-        AttentionTile<TTile>.Store(weighted, new Panel(args.Dq, targets.A, query, args.Queries, args.Depth), column, args.Scale);
-    }
-
-    private static void Save(AttentionArgs args, int at, int query, float mean)
-    {
-        if (query < args.Queries)
-            args.Means[at + query] = mean;
+        AttentionTile<TTile>.Store(dq, new Panel(args.Dq, targets.A, query, args.Queries, args.Depth), column, args.Scale);
     }
 }
 
@@ -255,6 +228,35 @@ internal static class AttentionMath
 {
     private const float Log2E = 1.44269504f;
 
+    /// <summary>The score of a dot product; minus infinity where there is no such pair, or the query does not see the key.</summary>
+    public static float Score(AttentionArgs args, Places at, float dot, int query, int key)
+    {
+        if (query >= args.Queries || key >= args.Keys)
+            return float.NegativeInfinity;
+        float score = dot * args.Scale;
+        if (args.Bias.IsWanted != 0)
+            score += args.Bias.X[at.A + (query * args.Bias.Row) + (key * args.Bias.Column)];
+        if (args.HasMask != 0 && args.Mask[at.B + (query * args.MaskRow) + (key * args.MaskColumn)] == 0)
+            score = float.NegativeInfinity;
+        return score;
+    }
+
+    /// <summary>A query that sees no key has no largest score, and a result of zeros.</summary>
+    public static float Finite(float max) => max == float.NegativeInfinity ? 0 : max;
+
+    /// <summary>What a query's exponentials are multiplied with.</summary>
+    public static float Factor(float max, float sum) => max == float.NegativeInfinity ? 0 : 1 / sum;
+
+    /// <summary>Saves what the backward pass needs of a query, if there is such a one.</summary>
+    public static void Save(AttentionArgs args, int at, int query, float max, float factor)
+    {
+        if (query >= args.Queries)
+            return;
+        at += query * args.Rows.Row;
+        args.Rows.X[at] = Finite(max);
+        args.Rows.X[at + args.Rows.Column] = factor;
+    }
+
     /// <summary>exp(x - shift), with a shift for each row.</summary>
     public static TileRows Exp(TileRows x, Float4 shift) => new()
     {
@@ -280,6 +282,6 @@ internal static class AttentionMath
     public static TileRows Slope(TileRows p, TileRows dp, Float4 a, Float4 b, Float4 c, Float4 d) =>
         p * new TileRows { A = dp.A - a, B = dp.B - b, C = dp.C - c, D = dp.D - d };
 
-    // The error of the product grows with |x|, where the result is small: within 1e-7 of the row's largest.
-    private static float Exp(float x) => Ptx.Exp2(x * Log2E);
+    /// <summary>The error of the product grows with |x|, where the result is small: within 1e-7 of the row's largest.</summary>
+    public static float Exp(float x) => Ptx.Exp2(x * Log2E);
 }

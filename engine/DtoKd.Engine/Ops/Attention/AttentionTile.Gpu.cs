@@ -281,22 +281,10 @@ internal static class AttentionTile<TTile>
     }
 
     private static Float4 ScoresOfRow(AttentionArgs args, Places at, Float4 dots, int query, int key, int nextQuery, int nextKey) => new(
-        Score(args, at, dots.X, query, key),
-        Score(args, at, dots.Y, query + nextQuery, key + nextKey),
-        Score(args, at, dots.Z, query + (2 * nextQuery), key + (2 * nextKey)),
-        Score(args, at, dots.W, query + (3 * nextQuery), key + (3 * nextKey)));
-
-    private static float Score(AttentionArgs args, Places at, float dot, int query, int key)
-    {
-        if (query >= args.Queries || key >= args.Keys)
-            return float.NegativeInfinity;
-        float score = dot * args.Scale;
-        if (args.Bias.IsWanted != 0)
-            score += args.Bias.X[at.A + (query * args.Bias.Row) + (key * args.Bias.Column)];
-        if (args.HasMask != 0 && args.Mask[at.B + (query * args.MaskRow) + (key * args.MaskColumn)] == 0)
-            score = float.NegativeInfinity;
-        return score;
-    }
+        AttentionMath.Score(args, at, dots.X, query, key),
+        AttentionMath.Score(args, at, dots.Y, query + nextQuery, key + nextKey),
+        AttentionMath.Score(args, at, dots.Z, query + (2 * nextQuery), key + (2 * nextKey)),
+        AttentionMath.Score(args, at, dots.W, query + (3 * nextQuery), key + (3 * nextKey)));
 
     private static float Number(ArrayView<float> source, int at, int stride, int index, int count) =>
         index < count ? source[at + (index * stride)] : 0;

@@ -1,0 +1,34 @@
+using DtoKd.Engine;
+using DtoKd.Engine.Gpu;
+
+namespace DtoKd.Gpu.Tests.Ops;
+
+public class AttentionTests
+{
+    [Theory]
+    [InlineData("heads of whole vectors")]
+    [InlineData("mask and bias")]
+    [InlineData("a query without keys")]
+    [InlineData("the same thrice")]
+    [InlineData("self in windows")]
+    public void A_sample_on_tensor_cores_equals_the_reference(string label)
+    {
+        Compare(label, MatmulPrecision.High);
+        Compare(label, MatmulPrecision.Medium);
+    }
+
+    private static void Compare(string label, MatmulPrecision precision)
+    {
+        var op = Op.AttentionDeclaration;
+        Emulator.Device.MatmulPrecision = precision;
+        try
+        {
+            var outcome = OpChecks.Compare(op, op.Samples.Single(one => one.Label == label), Emulator.Device, OpRun.Layout.Contiguous);
+            Assert.True(outcome.Passes, outcome.Where);
+        }
+        finally
+        {
+            Emulator.Device.MatmulPrecision = MatmulPrecision.Highest;
+        }
+    }
+}
