@@ -103,6 +103,9 @@ internal sealed partial class Convergence
 
             foreach (var (block, op, results, sources) in _moves)
             {
+                // All have a number from one lane.
+                if (op.StartsWith("shfl.sync.idx", StringComparison.Ordinal) && sources.Length == 1)
+                    continue;
                 bool chosen = op.StartsWith("mov", StringComparison.Ordinal) && apart.Contains(block) && results.Any(name => written[name] > 1);
                 if (chosen || sources.Any(name => _diverging.Contains(name) || name.StartsWith("%tid", StringComparison.Ordinal) || name == "%laneid"))
                     _diverging.UnionWith(results);

@@ -62,6 +62,8 @@ public sealed class PtxTests(PtxTests.Compiler compiler) : IClassFixture<PtxTest
     [InlineData("TensorAttentionForward<AttentionTf32>", "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32")]
     [InlineData("TensorAttentionQueries<AttentionBf16>", "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16")]
     [InlineData("TensorAttentionKeys<AttentionBf16>", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32")]
+    [InlineData("TensorWindowForward<AttentionBf16>", "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16")]
+    [InlineData("TensorWindowBackward<AttentionTf32>", "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32")]
     [InlineData("WindowForward<Tile16>", "ld.global.nc.v4.f32")]
     [InlineData("WindowBackward<Tile16>", "st.global.v4.f32")]
     [InlineData("ConvProduct<Rows128>", "cp.async.ca.shared.global")]

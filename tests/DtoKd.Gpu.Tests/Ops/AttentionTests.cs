@@ -7,6 +7,8 @@ public class AttentionTests
 {
     [Theory]
     [InlineData("heads of whole vectors")]
+    [InlineData("windows of whole vectors")]
+    [InlineData("many windows of 7")]
     [InlineData("mask and bias")]
     [InlineData("a query without keys")]
     [InlineData("the same thrice")]
@@ -19,7 +21,8 @@ public class AttentionTests
 
     private static void Compare(string label, MatmulPrecision precision)
     {
-        var op = Op.AttentionDeclaration;
+        var op = new[] { Op.AttentionDeclaration, Op.WindowAttentionDeclaration }
+            .Single(one => one.Samples.Any(sample => sample.Label == label));
         Emulator.Device.MatmulPrecision = precision;
         try
         {

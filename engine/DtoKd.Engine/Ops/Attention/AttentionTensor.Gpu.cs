@@ -23,6 +23,7 @@ internal readonly struct TensorAttentionForward<TNumber> : IKernel<AttentionArgs
         AttentionWarp<TNumber>.Load(new WarpPanel(args.Q, at.A, query, args.Queries, args.Depth), shared, 0, AttentionWarp<TNumber>.Rows);
         int q = Ptx.Keep(AttentionWarp<TNumber>.LeftAt);
         int k = Ptx.Keep(KeysAt + AttentionWarp<TNumber>.AlongAt), v = Ptx.Keep(ValuesAt + AttentionWarp<TNumber>.AcrossAt);
+        int first = AttentionWarp<TNumber>.FirstOfWarp(query);
         Float2 max = new() { X = float.NegativeInfinity, Y = float.NegativeInfinity }, sum = default;
         WarpRows y = default;
         for (int key = 0; key < args.Keys; key += Columns)
@@ -32,7 +33,7 @@ internal readonly struct TensorAttentionForward<TNumber> : IKernel<AttentionArgs
             AttentionWarp<TNumber>.Load(new WarpPanel(args.V, at.C, key, args.Keys, args.Width), shared, ValuesAt, Columns);
             Group.Barrier();
             // A warp without queries takes part in the copies only.
-            if (query + AttentionWarp<TNumber>.Strip >= args.Queries)
+            if (first >= args.Queries)
                 continue;
             var p = AttentionWarp<TNumber>.Dots(shared, q, k, args.Depth);
             p = WarpScores<TNumber>.OfQueries(args, terms, p, query, key);
@@ -83,7 +84,7 @@ internal readonly struct TensorAttentionQueries<TNumber> : IKernel<AttentionArgs
             new WarpPanel(args.Y, at.D, query, args.Queries, args.Width), shared, GradientsAt, AttentionWarp<TNumber>.Rows);
         int q = Ptx.Keep(AttentionWarp<TNumber>.LeftAt);
         int along = Ptx.Keep(KeysAt + AttentionWarp<TNumber>.AlongAt), across = Ptx.Keep(KeysAt + AttentionWarp<TNumber>.AcrossAt);
-        int row = query + AttentionWarp<TNumber>.Strip + (AttentionWarp<TNumber>.Lane >> 2);
+        int first = AttentionWarp<TNumber>.FirstOfWarp(query), row = first + (AttentionWarp<TNumber>.Lane >> 2);
         var max = Numbers(args.Rows.X, terms.C, args.Rows.Row, row, args.Queries);
         var factor = Numbers(args.Rows.X, terms.C + args.Rows.Column, args.Rows.Row, row, args.Queries);
         var mean = Numbers(args.Means, item * args.Queries, 1, row, args.Queries);
@@ -94,7 +95,7 @@ internal readonly struct TensorAttentionQueries<TNumber> : IKernel<AttentionArgs
             AttentionWarp<TNumber>.Load(new WarpPanel(args.K, at.B, key, args.Keys, args.Depth), shared, KeysAt, Columns);
             AttentionWarp<TNumber>.Load(new WarpPanel(args.V, at.C, key, args.Keys, args.Width), shared, ValuesAt, Columns);
             Group.Barrier();
-            if (query + AttentionWarp<TNumber>.Strip >= args.Queries)
+            if (first >= args.Queries)
                 continue;
             var p = AttentionWarp<TNumber>.Dots(shared, q, along, args.Depth);
             p = WarpScores<TNumber>.Exp(WarpScores<TNumber>.OfQueries(args, terms, p, query, key), max) * factor;
@@ -140,6 +141,7 @@ internal readonly struct TensorAttentionKeys<TNumber> : IKernel<AttentionArgs>
         int k = Ptx.Keep(AttentionWarp<TNumber>.LeftAt);
         int along = Ptx.Keep(QueriesAt + AttentionWarp<TNumber>.AlongAt), across = Ptx.Keep(QueriesAt + AttentionWarp<TNumber>.AcrossAt);
         const int Beside = 2 * Columns;
+        int first = AttentionWarp<TNumber>.FirstOfWarp(key);
         WarpRows dk = default, dv = default;
         for (int query = 0; query < args.Queries; query += Columns)
         {
@@ -157,7 +159,7 @@ internal readonly struct TensorAttentionKeys<TNumber> : IKernel<AttentionArgs>
             }
 
             Group.Barrier();
-            if (key + AttentionWarp<TNumber>.Strip >= args.Keys)
+            if (first >= args.Keys)
                 continue;
             var p = AttentionWarp<TNumber>.Dots(shared, k, along, args.Depth);
             ref float numbers = ref shared[NumbersAt + (2 * (AttentionWarp<TNumber>.Lane & 3))];
@@ -190,18 +192,21 @@ internal readonly struct WarpPanel(Matrix matrix, int at, int first, int rows, i
 
     public Float4 Read(int row, int column) => Ptx.LoadReadOnly4(ref _matrix.X[_at + (row * _matrix.Row) + column]);
 
-    public void Write(int row, int column, float x, float y)
+    public void Write(int row, int column, float x, float y) =>
+        Write(_matrix.X, _at + (row * _matrix.Row) + column, _matrix.Accumulate, x, y);
+
+    /// <summary>Writes or adds two neighbours at an even place.</summary>
+    public static void Write(ArrayView<float> target, int at, int accumulate, float x, float y)
     {
-        int at = (_at + (row * _matrix.Row) + column) / 2;
-        var pairs = _matrix.X.Cast<Float2>();
+        var pairs = target.Cast<Float2>();
         var pair = new Float2 { X = x, Y = y };
-        if (_matrix.Accumulate != 0)
+        if (accumulate != 0)
         {
-            var before = pairs[at];
+            var before = pairs[at / 2];
             pair = new() { X = x + before.X, Y = y + before.Y };
         }
 
-        pairs[at] = pair;
+        pairs[at / 2] = pair;
     }
 }
 

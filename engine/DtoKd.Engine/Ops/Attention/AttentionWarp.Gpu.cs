@@ -136,6 +136,9 @@ internal static class AttentionWarp<TNumber>
     /// <summary>The warp's first row.</summary>
     public static int Strip => Group.IdxX / 32 * 16;
 
+    /// <summary>The warp's first row among those of a matrix, the same number for all lanes: they go the same way by it.</summary>
+    public static int FirstOfWarp(int first) => Warp.Shuffle(first + Strip, 0);
+
     /// <summary>Where the lane's part of the warp's rows begins, as a left factor that is summed along rows.</summary>
     public static int LeftAt => ((Strip + (Lane & 15)) * Pitch) + (4 * (Lane >> 4));
 

@@ -51,7 +51,12 @@ internal sealed class WindowAttentionGpu
     public void Forward(Tensor y)
     {
         var args = Arguments(y);
-        if (args.Window * args.Window <= Tile8.Side)
+        var precision = PrecisionOf(args);
+        if (precision == MatmulPrecision.Medium)
+            Launch<TensorWindowForward<AttentionBf16>>(args, AttentionWarp<AttentionBf16>.Threads);
+        else if (precision == MatmulPrecision.High)
+            Launch<TensorWindowForward<AttentionTf32>>(args, AttentionWarp<AttentionTf32>.Threads);
+        else if (args.Window * args.Window <= Tile8.Side)
             Launch<WindowForward<Tile8>>(args, Tile8.Threads);
         else
             Launch<WindowForward<Tile16>>(args, Tile16.Threads);
@@ -73,7 +78,12 @@ internal sealed class WindowAttentionGpu
         if (dTable is not null)
             (args.DTable, args.HasDTable, args.PerGroup) = (GpuDevice.View<float>(dTable), 1, _perPiece);
 
-        if (args.Window * args.Window <= Tile8.Side)
+        var precision = PrecisionOf(args);
+        if (precision == MatmulPrecision.Medium)
+            Launch<TensorWindowBackward<AttentionBf16>>(args, AttentionWarp<AttentionBf16>.Threads);
+        else if (precision == MatmulPrecision.High)
+            Launch<TensorWindowBackward<AttentionTf32>>(args, AttentionWarp<AttentionTf32>.Threads);
+        else if (args.Window * args.Window <= Tile8.Side)
             Launch<WindowBackward<Tile8>>(args, Tile8.Threads);
         else
             Launch<WindowBackward<Tile16>>(args, Tile16.Threads);
@@ -85,6 +95,10 @@ internal sealed class WindowAttentionGpu
         PerGroup = 1,
         HasVectors = _args.HasVectors != 0 && StartsVector(y) ? 1 : 0,
     };
+
+    /// <summary>The device's, if the heads are of whole vectors and not wider than the tensor cores' kernels take them.</summary>
+    private MatmulPrecision PrecisionOf(WindowArgs args) =>
+        args.HasVectors != 0 && args.Depth <= AttentionWarp<AttentionTf32>.Widest ? _device.MatmulPrecision : MatmulPrecision.Highest;
 
     private static bool StartsVector(Tensor x) => x.Offset % 4 == 0;
 
@@ -170,31 +184,9 @@ internal readonly struct WindowBackward<TTile> : IKernel<WindowArgs>
         }
 
         if (args.HasDTable != 0)
-            Collect(args, piece, head, sum, slices);
-    }
-
-    private static void Collect(WindowArgs args, int piece, int head, TileRows sum, ArrayView<float> scores)
-    {
-        AttentionTile<TTile>.Store(sum, scores);
-        Group.Barrier();
-        int side = (2 * args.Window) - 1;
-        for (int row = Group.IdxX; row < side * side; row += TTile.Threads)
         {
-            // The query's place minus the key's, and the keys for which there is such a query.
-            int down = (row / side) - args.Window + 1, right = (row % side) - args.Window + 1;
-            int top = IntrinsicMath.Max(0, -down), bottom = IntrinsicMath.Min(args.Window, args.Window - down);
-            int left = IntrinsicMath.Max(0, -right), edge = IntrinsicMath.Min(args.Window, args.Window - right);
-            float total = 0;
-            for (int i = top; i < bottom; i++)
-            {
-                for (int j = left; j < edge; j++)
-                {
-                    int key = (i * args.Window) + j, query = key + (down * args.Window) + right;
-                    total += scores[(query * AttentionTile<TTile>.Pitch) + key];
-                }
-            }
-
-            args.DTable[(((piece * side * side) + row) * args.Heads) + head] = total;
+            AttentionTile<TTile>.Store(sum, slices);
+            WindowTile<TTile>.Collect(args, piece, head, slices);
         }
     }
 }

@@ -127,6 +127,31 @@ internal static class WindowTile<TTile>
         }
     }
 
+    /// <summary>Adds up the gradients of scores in shared memory along the pairs of tokens that have a row of the table in common.</summary>
+    public static void Collect(WindowArgs args, int piece, int head, ArrayView<float> scores)
+    {
+        Group.Barrier();
+        int side = (2 * args.Window) - 1;
+        for (int row = Group.IdxX; row < side * side; row += Group.DimX)
+        {
+            // The query's place minus the key's, and the keys for which there is such a query.
+            int down = (row / side) - args.Window + 1, right = (row % side) - args.Window + 1;
+            int top = IntrinsicMath.Max(0, -down), bottom = IntrinsicMath.Min(args.Window, args.Window - down);
+            int left = IntrinsicMath.Max(0, -right), edge = IntrinsicMath.Min(args.Window, args.Window - right);
+            float total = 0;
+            for (int i = top; i < bottom; i++)
+            {
+                for (int j = left; j < edge; j++)
+                {
+                    int key = (i * args.Window) + j, query = key + (down * args.Window) + right;
+                    total += scores[(query * AttentionTile<TTile>.Pitch) + key];
+                }
+            }
+
+            args.DTable[(((piece * side * side) + row) * args.Heads) + head] = total;
+        }
+    }
+
     /// <summary>Four columns of a token's row; zeros beyond the last one and for a row that is no token.</summary>
     private static Float4 Read(WindowArgs args, WindowRows rows, int place, int column)
     {
