@@ -67,7 +67,7 @@ internal sealed partial class Launcher(Accelerator accelerator)
         var compiled = backend.Compile(
             EntryPointDescription.FromExplicitlyGroupedKernel(entry), new KernelSpecialization(largest, null));
         // ILGPU calls branches uniform that depend on the thread: a promise that the driver may rely on.
-        if (compiled is PTXCompiledKernel ptx && Environment.GetEnvironmentVariable("DTOKD_UNI") != "1")
+        if (compiled is PTXCompiledKernel ptx)
             TextOf(ptx) = UniformBranch().Replace(TextOf(ptx), "$1bra");
         return compiled;
     }

@@ -67,57 +67,48 @@ internal struct ProductBlock
 }
 
 /// <summary>
-/// A thread's part in copying slices of 8 terms of an operand's lines, so that the lines lie next to each other: vectors of four
-/// lines, or numbers of lines that are as far apart as there are threads for 8 terms. The lines are as many as there are threads,
-/// or half as many. Lines beyond the operand's last are copies of a line that there is, terms beyond the last are zeros.
+/// A thread's part in copying slices of 8 terms of an operand's lines, so that the lines lie next to each other: one vector of
+/// four lines, or four numbers of lines that are as far apart as there are threads for 8 terms. Lines beyond the last are
+/// copies of a line that there is, terms beyond the last are zeros.
 /// </summary>
-internal readonly struct SliceCopy
+internal struct SliceCopy
 {
     private readonly int _term, _to;
-    private readonly int _from0, _from1, _from2, _from3, _from4, _from5, _from6, _from7;
+    private readonly int _from0, _from1, _from2, _from3;
 
     /// <param name="operand">The operand.</param>
     /// <param name="place">Where its matrix begins.</param>
-    /// <param name="first">The first line.</param>
-    /// <param name="lines">The number of lines.</param>
-    /// <param name="threads">The number of threads.</param>
-    /// <param name="pitch">Floats from one term to the next in shared memory.</param>
-    /// <param name="to">Where the lines begin in a stage of shared memory.</param>
-    public SliceCopy(ProductOperand operand, int place, int first, int lines, int threads, int pitch, int to)
+    /// <param name="first">The tile's first line.</param>
+    /// <param name="lines">The tile's lines, half as many as there are threads.</param>
+    /// <param name="to">Where the operand begins in a stage of shared memory.</param>
+    public SliceCopy(ProductOperand operand, int place, int first, int lines, int to)
     {
         this = default;
         if (operand.IsVector != 0)
         {
             int line = 4 * (Group.IdxX & ((lines / 4) - 1));
             _term = Ptx.Keep(Group.IdxX / (lines / 4));
-            _to = Ptx.Keep(to + (_term * pitch) + line);
+            _to = Ptx.Keep(to + (_term * Pitch(lines)) + line);
             _from0 = Ptx.Keep(place + IntrinsicMath.Min(first + line, operand.Lines - 4));
             return;
         }
 
         // A warp reads 8 terms of 4 lines, and writes them to 32 banks.
-        int at = Group.IdxX >> 3, next = threads / 8;
+        int at = Group.IdxX >> 3, last = operand.Lines - 1;
         _term = Ptx.Keep(Group.IdxX & 7);
-        _to = Ptx.Keep(to + (_term * pitch) + at);
+        _to = Ptx.Keep(to + (_term * Pitch(lines)) + at);
         first += at;
-        _from0 = From(operand, place, first);
-        _from1 = From(operand, place, first + next);
-        _from2 = From(operand, place, first + (2 * next));
-        _from3 = From(operand, place, first + (3 * next));
-        if (lines < threads)
-            return;
-        _from4 = From(operand, place, first + (4 * next));
-        _from5 = From(operand, place, first + (5 * next));
-        _from6 = From(operand, place, first + (6 * next));
-        _from7 = From(operand, place, first + (7 * next));
+        _from0 = Ptx.Keep(place + (IntrinsicMath.Min(first, last) * operand.Line));
+        _from1 = Ptx.Keep(place + (IntrinsicMath.Min(first + (lines / 4), last) * operand.Line));
+        _from2 = Ptx.Keep(place + (IntrinsicMath.Min(first + (lines / 2), last) * operand.Line));
+        _from3 = Ptx.Keep(place + (IntrinsicMath.Min(first + (lines / 4 * 3), last) * operand.Line));
     }
 
     /// <summary>Floats from one term to the next in shared memory: four more than lines, for the banks' sake.</summary>
     public static int Pitch(int lines) => lines + 4;
 
     /// <summary>Begins to copy a slice.</summary>
-    public void Start(
-        ProductOperand operand, int lines, int threads, int pitch, ArrayView<float> shared, int stage, int term, int end)
+    public readonly void Start(ProductOperand operand, int lines, ArrayView<float> shared, int stage, int term, int end)
     {
         term += _term;
         bool isInside = term < end;
@@ -125,31 +116,16 @@ internal readonly struct SliceCopy
         ref float to = ref shared[stage + _to];
         if (operand.IsVector != 0)
         {
-            const int Vector = 4 * sizeof(float);
-            Ptx.CopyAsync4(ref to, 0, ref operand.X[_from0 + skip], Vector, isInside ? Vector : 0);
-            if (lines < threads)
-                return;
-            isInside = term + 4 < end;
-            skip = isInside ? (term + 4) * operand.Term : 0;
-            Ptx.CopyAsync4(ref to, 4 * pitch * sizeof(float), ref operand.X[_from0 + skip], Vector, isInside ? Vector : 0);
+            Ptx.CopyAsync4(ref to, 0, ref operand.X[_from0 + skip], 4 * sizeof(float), isInside ? 4 * sizeof(float) : 0);
             return;
         }
 
-        int read = isInside ? sizeof(float) : 0, next = threads / 8 * sizeof(float);
+        int read = isInside ? sizeof(float) : 0;
         Ptx.CopyAsync(ref to, 0, ref operand.X[_from0 + skip], sizeof(float), read);
-        Ptx.CopyAsync(ref to, next, ref operand.X[_from1 + skip], sizeof(float), read);
-        Ptx.CopyAsync(ref to, 2 * next, ref operand.X[_from2 + skip], sizeof(float), read);
-        Ptx.CopyAsync(ref to, 3 * next, ref operand.X[_from3 + skip], sizeof(float), read);
-        if (lines < threads)
-            return;
-        Ptx.CopyAsync(ref to, 4 * next, ref operand.X[_from4 + skip], sizeof(float), read);
-        Ptx.CopyAsync(ref to, 5 * next, ref operand.X[_from5 + skip], sizeof(float), read);
-        Ptx.CopyAsync(ref to, 6 * next, ref operand.X[_from6 + skip], sizeof(float), read);
-        Ptx.CopyAsync(ref to, 7 * next, ref operand.X[_from7 + skip], sizeof(float), read);
+        Ptx.CopyAsync(ref to, lines / 4 * sizeof(float), ref operand.X[_from1 + skip], sizeof(float), read);
+        Ptx.CopyAsync(ref to, lines / 2 * sizeof(float), ref operand.X[_from2 + skip], sizeof(float), read);
+        Ptx.CopyAsync(ref to, lines / 4 * 3 * sizeof(float), ref operand.X[_from3 + skip], sizeof(float), read);
     }
-
-    private static int From(ProductOperand operand, int place, int line) =>
-        Ptx.Keep(place + (IntrinsicMath.Min(line, operand.Lines - 1) * operand.Line));
 }
 
 /// <summary>Where sums go: one matrix of the results.</summary>

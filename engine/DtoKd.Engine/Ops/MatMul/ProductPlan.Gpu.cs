@@ -31,9 +31,8 @@ internal sealed record ProductVariant(
     /// <summary>All there are.</summary>
     public static IReadOnlyList<ProductVariant> All { get; } =
     [
-        Registers<LargeTile>(2, 2.4e13),
-        Registers<TallTile>(4, 2.3e13),
-        Registers<SmallTile>(4, 1.6e13),
+        Registers<LargeTile>(2, 2.2e13),
+        Registers<SmallTile>(4, 1.4e13),
         Tensor<WideTile, Tf32>("high", MatmulPrecision.High, 1, 1.0e14, OperandLayout.Along),
         Tensor<SquareTile, Tf32>("high", MatmulPrecision.High, 2, 0.9e14, OperandLayout.Along),
         Tensor<NarrowTile, Tf32>("high", MatmulPrecision.High, 4, 0.6e14, OperandLayout.Along),
