@@ -35,7 +35,7 @@ MUTANTS = [
     ("MatMul/MatMul.cs", "Give(0, dy, Transposed(into.Step, _b)", "Give(0, dy, Transposed(into.Step, Op.Neg(_b))"),
     ("Linear/Linear.cs", "Sum(rows, [0])", "Affine(Sum(rows, [0]), -1)"),
     ("Conv2d/Conv2d.cs", "into.Give(2, SumToChannels(dy))", "into.Give(2, Affine(SumToChannels(dy), -1))"),
-    ("Conv2d/Conv2d.Cpu.cs", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Height", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Width"),
+    ("Conv2d/Cpu/Conv2d.Cpu.cs", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Height", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Width"),
     ("BatchNorm/BatchNorm.Cpu.cs", "batch ? -scale * rstd", "batch ? scale * rstd"),
     ("LayerNorm/LayerNorm.cs", "_weight, _mean, _rstd, dx", "_weight, _rstd, _mean, dx"),
     ("Softmax/Softmax.cs", "Backward(Contiguous(dy), _y,", "Backward(Contiguous(dy), Contiguous(dy),"),

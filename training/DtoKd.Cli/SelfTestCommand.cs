@@ -18,15 +18,6 @@ internal static class SelfTestCommand
     // A kernel that never ends cannot be stopped but with the process.
     private static readonly TimeSpan _longest = TimeSpan.FromMinutes(5);
 
-    private enum Verdict
-    {
-        Passed,
-        Failed,
-
-        /// <summary>The operation says that the device has no kernel for it.</summary>
-        Missing,
-    }
-
     public static Command Create(Host host)
     {
         var only = Parsing.Text("--only", "NAME", "operations and networks with this in their name");
@@ -64,7 +55,7 @@ internal static class SelfTestCommand
         });
         HelpSections.Add(
             command,
-            ("Exit codes", [("0", "all that the device has kernels for is right"), ("1", "otherwise"), ("2", "the device cannot be used")]));
+            ("Exit codes", [("0", "every check passed"), ("1", "otherwise"), ("2", "the device cannot be used")]));
         return command;
     }
 
@@ -79,22 +70,20 @@ internal static class SelfTestCommand
         }
 
         double seconds = results.Sum(result => result.Seconds);
-        var verdict = results.Max(result => result.Verdict == Verdict.Failed ? 2 : result.Verdict == Verdict.Missing ? 1 : 0);
-        string text = verdict switch { 0 => "ok", 1 => "no kernel", _ => "FAILED" };
+        string text = results.All(result => result.Passes) ? "ok" : "FAILED";
         string row = string.Create(
             CultureInfo.InvariantCulture, $"{subject,-32} {results.Count,4}  {error,8} of {allowed,-8} {seconds,7:F2} s  {text}");
-        return string.Join(Environment.NewLine, [row, .. results.Where(result => result.Verdict == Verdict.Failed)
+        return string.Join(Environment.NewLine, [row, .. results.Where(result => !result.Passes)
             .Select(result => $"  {result.Name}: {result.Text}")]);
     }
 
     private static string Number(double value) => value.ToString("0.0e+00", CultureInfo.InvariantCulture);
 
-    private sealed record Result(string Name, Verdict Verdict, DeviceCheckOutcome? Outcome, string Text, double Seconds);
+    private sealed record Result(string Name, bool Passes, DeviceCheckOutcome? Outcome, string Text, double Seconds);
 
     /// <summary>The run: a device that broke is opened anew, as an error on a card ends everything that was open on it.</summary>
     private sealed class Checked(Host host, Func<Device> open) : IDisposable
     {
-        private readonly HashSet<string> _missing = [];
         private readonly Stopwatch _clock = Stopwatch.StartNew();
         private int _passed;
         private int _breakdowns;
@@ -103,15 +92,8 @@ internal static class SelfTestCommand
 
         public int Failed { get; private set; }
 
-        public string Summary
-        {
-            get
-            {
-                string missing = _missing.Count == 0 ? "" : $"; no kernels on {Device.Name} for {string.Join(", ", _missing)}";
-                return FormattableString.Invariant(
-                    $"{_passed} passed, {Failed} failed in {_clock.Elapsed.TotalSeconds:F1} s{missing}");
-            }
-        }
+        public string Summary =>
+            FormattableString.Invariant($"{_passed} passed, {Failed} failed in {_clock.Elapsed.TotalSeconds:F1} s");
 
         public Result Run(DeviceCheck check, bool json)
         {
@@ -119,19 +101,17 @@ internal static class SelfTestCommand
             using var limit = new Timer(_ => GiveUp(check), null, _longest, Timeout.InfiniteTimeSpan);
             long start = Stopwatch.GetTimestamp();
             var result = Outcome(check) with { Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds };
-            if (result.Verdict == Verdict.Passed)
+            if (result.Passes)
                 _passed++;
-            else if (result.Verdict == Verdict.Failed)
-                Failed++;
             else
-                _missing.Add(check.Subject);
+                Failed++;
             if (json)
             {
                 host.Output.WriteLine(JsonSerializer.Serialize(new
                 {
                     subject = check.Subject,
                     check = check.Name,
-                    verdict = result.Verdict.ToString().ToLowerInvariant(),
+                    verdict = result.Passes ? "passed" : "failed",
                     error = result.Outcome is { } outcome && double.IsFinite(outcome.Error) ? outcome.Error : (double?)null,
                     allowed = result.Outcome?.Allowed,
                     text = result.Text,
@@ -156,11 +136,12 @@ internal static class SelfTestCommand
             try
             {
                 var outcome = check.Run(Device);
-                return new(check.Name, outcome.Passes ? Verdict.Passed : Verdict.Failed, outcome, outcome.Where, 0);
+                return new(check.Name, outcome.Passes, outcome, outcome.Where, 0);
             }
-            catch (NotSupportedException failure) when (failure.Message.Contains("no kernel", StringComparison.Ordinal))
+            catch (NotSupportedException failure)
             {
-                return new(check.Name, Verdict.Missing, null, failure.Message, 0);
+                // Refused before anything was launched: the device goes on.
+                return new(check.Name, false, null, failure.Message, 0);
             }
             catch (Exception failure) when (failure is not OperationCanceledException)
             {
@@ -168,7 +149,7 @@ internal static class SelfTestCommand
                     throw new IOException($"{Device.Name} broke down {_breakdowns} times, last in {check.Subject}, {check.Name}: {failure.Message}", failure);
                 Close();
                 Device = open();
-                return new(check.Name, Verdict.Failed, null, $"{failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")}", 0);
+                return new(check.Name, false, null, $"{failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")}", 0);
             }
         }
 

@@ -49,9 +49,15 @@ internal sealed partial class Convergence
     /// <summary>The first exchange that some threads may miss, or null.</summary>
     public static string? Problem(string ptx)
     {
+        // A shuffle that all lanes take from one makes a warp agree, which is enough for an exchange in it, but not the group.
+        return Missed(ptx, oneLaneAgrees: true, Exchange()) ?? Missed(ptx, oneLaneAgrees: false, Barrier());
+    }
+
+    private static string? Missed(string ptx, bool oneLaneAgrees, Regex exchange)
+    {
         var kernel = new Convergence(ptx);
-        var apart = kernel.Apart();
-        return apart.Order().SelectMany(block => kernel._blocks[block]).FirstOrDefault(line => Exchange().IsMatch(line));
+        var apart = kernel.Apart(oneLaneAgrees);
+        return apart.Order().SelectMany(block => kernel._blocks[block]).FirstOrDefault(line => exchange.IsMatch(line));
     }
 
     private void Follow(int i, int end)
@@ -86,7 +92,7 @@ internal sealed partial class Convergence
     }
 
     /// <summary>The blocks that some threads of a warp may run without the others.</summary>
-    private HashSet<int> Apart()
+    private HashSet<int> Apart(bool oneLaneAgrees)
     {
         var after = Postdominators();
         var written = _moves.SelectMany(move => move.Results.Distinct()).GroupBy(name => name).ToDictionary(group => group.Key, group => group.Count());
@@ -103,8 +109,7 @@ internal sealed partial class Convergence
 
             foreach (var (block, op, results, sources) in _moves)
             {
-                // All have a number from one lane.
-                if (op.StartsWith("shfl.sync.idx", StringComparison.Ordinal) && sources.Length == 1)
+                if (oneLaneAgrees && op.StartsWith("shfl.sync.idx", StringComparison.Ordinal) && sources.Length == 1)
                     continue;
                 bool chosen = op.StartsWith("mov", StringComparison.Ordinal) && apart.Contains(block) && results.Any(name => written[name] > 1);
                 if (chosen || sources.Any(name => _diverging.Contains(name) || name.StartsWith("%tid", StringComparison.Ordinal) || name == "%laneid"))
@@ -176,4 +181,7 @@ internal sealed partial class Convergence
 
     [GeneratedRegex(@"\b(shfl\.sync|bar\.|barrier|mma\.sync|ldmatrix|vote)")]
     private static partial Regex Exchange();
+
+    [GeneratedRegex(@"\b(bar\.|barrier)")]
+    private static partial Regex Barrier();
 }

@@ -8,7 +8,9 @@ namespace DtoKd.Engine.Gpu;
 /// <param name="SharedBytes">Shared memory of a group beyond what every device has.</param>
 /// <param name="PerWord">Terms in a word of an operand.</param>
 /// <param name="GroupsEach">Groups that a processor works on at a time.</param>
-/// <param name="MultiplyAddsASecond">What an H200 does where tiles fill it.</param>
+/// <param name="MultiplyAddsASecond">
+/// On an H200 where tiles fill it: measured for single precision in 128 x 128, guessed from the instructions for the others.
+/// </param>
 /// <param name="Launch">Launches it over a number of groups.</param>
 /// <param name="Pack">Packs an operand for it, so that it lies along; null if it does not take packed ones.</param>
 /// <param name="Reads">How an operand has to lie to be read in place; null if any way.</param>
