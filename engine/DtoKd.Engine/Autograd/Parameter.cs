@@ -11,7 +11,7 @@ public sealed class Parameter
 {
     private Tensor? _value;
 
-    internal Parameter(ParameterArena arena, int index, string name, Shape shape, bool decays, Initialiser initialiser, long offset)
+    internal Parameter(ParameterArena arena, int index, string name, Shape shape, bool decays, Initialiser initialiser)
     {
         Arena = arena;
         Index = index;
@@ -19,7 +19,6 @@ public sealed class Parameter
         Shape = shape;
         Decays = decays;
         Initialiser = initialiser;
-        Offset = offset;
     }
 
     /// <summary>The name, as timm gives it: <c>blocks.0.attn.qkv.weight</c>.</summary>
@@ -40,8 +39,8 @@ public sealed class Parameter
     /// <summary>Its place in <see cref="ParameterArena.Parameters"/>.</summary>
     public int Index { get; }
 
-    /// <summary>Its first element in <see cref="ParameterArena.Flat"/>.</summary>
-    public long Offset { get; }
+    /// <summary>Its first element in <see cref="ParameterArena.Flat"/>, once the arena is sealed.</summary>
+    public long Offset { get; internal set; }
 
     /// <summary>The current value.</summary>
     /// <exception cref="InvalidOperationException">The arena is not sealed yet.</exception>

@@ -1,15 +1,19 @@
 namespace DtoKd.Engine;
 
 /// <summary>
-/// All parameters of a network in one flat buffer, in the order of their declaration, so that the Gram matrix, mixing,
-/// clipping, the optimiser and checkpoints are single passes. Buffers such as running statistics are kept beside it.
+/// All parameters of a network in one flat buffer, so that the Gram matrix, mixing, clipping and the optimiser are single passes.
+/// Buffers such as running statistics are kept beside it.
 /// </summary>
-/// <remarks>First everything is declared through <see cref="Root"/>, then <see cref="Seal"/> gives it memory and values.</remarks>
+/// <remarks>
+/// First everything is declared through <see cref="Root"/>, then <see cref="Seal"/> gives it memory and values. Those that weight
+/// decay applies to come first: an optimiser has two ranges, not two for each layer.
+/// </remarks>
 public sealed class ParameterArena : IDisposable
 {
     private readonly List<Parameter> _parameters = [];
     private readonly List<NamedBuffer> _buffers = [];
     private readonly HashSet<string> _names = [];
+    private Parameter[] _byOffset = [];
     private Tensor? _flat;
 
     /// <summary>Makes an empty arena.</summary>
@@ -37,7 +41,7 @@ public sealed class ParameterArena : IDisposable
     /// <summary>All buffers in the order of their declaration.</summary>
     public IReadOnlyList<NamedBuffer> Buffers => _buffers;
 
-    /// <summary>The length of the flat buffer, gaps included. Each parameter starts at a multiple of 64 bytes.</summary>
+    /// <summary>The length of the flat buffer once sealed, gaps included. Each parameter starts at a multiple of 64 bytes.</summary>
     public long FlatLength { get; private set; }
 
     /// <summary>The number of trained values, gaps not included.</summary>
@@ -54,6 +58,7 @@ public sealed class ParameterArena : IDisposable
     {
         if (_flat is not null)
             throw new InvalidOperationException("the arena is sealed already");
+        LayOut();
         _flat = NewFlat("parameters");
         foreach (var parameter in _parameters)
         {
@@ -86,12 +91,12 @@ public sealed class ParameterArena : IDisposable
     public IReadOnlyList<FlatRange> Ranges(Func<Parameter, bool> condition)
     {
         var ranges = new List<FlatRange>();
-        for (int i = 0; i < _parameters.Count; i++)
+        for (int i = 0; i < _byOffset.Length; i++)
         {
-            if (!condition(_parameters[i]))
+            if (!condition(_byOffset[i]))
                 continue;
-            long start = _parameters[i].Offset;
-            long end = i + 1 < _parameters.Count ? _parameters[i + 1].Offset : FlatLength;
+            long start = _byOffset[i].Offset;
+            long end = i + 1 < _byOffset.Length ? _byOffset[i + 1].Offset : FlatLength;
             if (ranges.Count > 0 && ranges[^1].Start + ranges[^1].Length == start)
                 ranges[^1] = new FlatRange(ranges[^1].Start, end - ranges[^1].Start);
             else
@@ -134,9 +139,7 @@ public sealed class ParameterArena : IDisposable
     internal Parameter Declare(string name, Shape shape, Initialiser initialiser, bool decays)
     {
         Claim(name);
-        int perLine = Pool.Alignment / DType.Size();
-        var parameter = new Parameter(this, _parameters.Count, name, shape, decays, initialiser, FlatLength);
-        FlatLength += (shape.Count + perLine - 1) / perLine * perLine;
+        var parameter = new Parameter(this, _parameters.Count, name, shape, decays, initialiser);
         _parameters.Add(parameter);
         return parameter;
     }
@@ -150,6 +153,17 @@ public sealed class ParameterArena : IDisposable
         var buffer = new NamedBuffer(name, tensor);
         _buffers.Add(buffer);
         return buffer;
+    }
+
+    private void LayOut()
+    {
+        int perLine = Pool.Alignment / DType.Size();
+        _byOffset = [.. _parameters.Where(parameter => parameter.Decays), .. _parameters.Where(parameter => !parameter.Decays)];
+        foreach (var parameter in _byOffset)
+        {
+            parameter.Offset = FlatLength;
+            FlatLength += (parameter.Shape.Count + perLine - 1) / perLine * perLine;
+        }
     }
 
     private void Claim(string name)

@@ -180,4 +180,21 @@ public sealed class TapeTests : IDisposable
         Assert.Equal([new FlatRange(0, 32)], _arena.Ranges(_ => true));
         Assert.Equal([new FlatRange(16, 16)], _arena.Ranges(parameter => parameter == _b));
     }
+
+    [Fact]
+    public void What_decays_lies_together_whatever_the_order_of_declaration()
+    {
+        using var arena = new ParameterArena(_device);
+        for (int layer = 0; layer < 3; layer++)
+        {
+            arena.Root[layer].Parameter("weight", [2, 9], (values, _, _) => values.Fill(1));
+            arena.Root[layer].Parameter("bias", [9], (values, _, _) => values.Fill(2));
+        }
+
+        arena.Seal(seed: 0);
+        Assert.Equal([new FlatRange(0, 3 * 32)], arena.Ranges(parameter => parameter.Decays));
+        Assert.Equal([new FlatRange(3 * 32, 3 * 16)], arena.Ranges(parameter => !parameter.Decays));
+        Assert.Equal(["0.weight", "0.bias", "1.weight", "1.bias", "2.weight", "2.bias"], arena.Parameters.Select(parameter => parameter.Name));
+        Assert.All(arena.Parameters, parameter => Assert.All(parameter.Value.ToArray<float>(), value => Assert.Equal(parameter.Decays ? 1 : 2, value)));
+    }
 }

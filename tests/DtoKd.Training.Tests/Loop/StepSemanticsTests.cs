@@ -164,6 +164,19 @@ public sealed class StepSemanticsTests : IDisposable
         Assert.Equal(File.ReadAllBytes(_temp["whole"]), File.ReadAllBytes(_temp["resumed"]));
     }
 
+    [Fact]
+    public void A_state_whose_parameters_lie_otherwise_is_refused_and_changes_nothing()
+    {
+        using var attention = new Rig("fixed", new TrainerOptions());
+        using var convolution = new Rig("fixed", new TrainerOptions(), convolutional: true);
+        TrainingState.Save(_temp["state"], attention.Arena, attention.Trainer, new EpochTotals(3), best: 0);
+        float[] before = convolution.Arena.Flat.ToArray<float>();
+        var exception = Assert.Throws<InvalidDataException>(
+            () => TrainingState.Load(_temp["state"], convolution.Arena, convolution.Trainer, new EpochTotals(3)));
+        Assert.Contains("of another network, or of another version", exception.Message);
+        Assert.Equal(before, convolution.Arena.Flat.ToArray<float>());
+    }
+
     [Theory]
     [MemberData(nameof(Rules))]
     public void A_parameter_that_one_objective_reaches_gets_its_coefficient_times_its_gradient(string method)

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
 using DtoKd.Engine;
 using DtoKd.Models.Checkpoints;
 
@@ -14,6 +16,7 @@ internal static class TrainingState
     private const string StepsKey = "steps";
     private const string BestKey = "best";
     private const string BalancerKey = "balancer";
+    private const string LayoutKey = "layout";
 
     public static void Save(string path, ParameterArena arena, Trainer trainer, EpochTotals totals, double best)
     {
@@ -21,6 +24,7 @@ internal static class TrainingState
         writer.SetMetadata(StepsKey, trainer.StepsDone.ToString(CultureInfo.InvariantCulture));
         writer.SetMetadata(BestKey, best.ToString("R", CultureInfo.InvariantCulture));
         writer.SetMetadata(BalancerKey, trainer.Balancer.Name);
+        writer.SetMetadata(LayoutKey, LayoutOf(arena));
         foreach (var (name, tensor) in Tensors(arena, trainer))
             ModelFile.Add(writer, name, tensor);
         foreach (var (name, values) in trainer.Balancer.SaveState())
@@ -45,6 +49,8 @@ internal static class TrainingState
         long steps = Steps(file, path);
         if (file.Metadata.GetValueOrDefault(BalancerKey) != trainer.Balancer.Name)
             throw new InvalidDataException($"{path} is of a run weighed by '{file.Metadata.GetValueOrDefault(BalancerKey)}', not '{trainer.Balancer.Name}'");
+        if (file.Metadata.GetValueOrDefault(LayoutKey) != LayoutOf(arena))
+            throw new InvalidDataException($"{path} does not fit this run: its parameters are of another network, or of another version of this program");
         foreach (var (name, tensor) in Tensors(arena, trainer))
         {
             if (!file.Contains(name) || !file[name].Shape.SequenceEqual(tensor.Shape.Select(size => (long)size)))
@@ -62,6 +68,15 @@ internal static class TrainingState
         file.Metadata.TryGetValue(StepsKey, out string? text) && long.TryParse(text, CultureInfo.InvariantCulture, out long steps)
             ? steps
             : throw new InvalidDataException($"{path} is not the state of a run: it does not say how many steps were done");
+
+    /// <summary>A checksum of what lies where in the flat buffers, which are saved without names.</summary>
+    private static string LayoutOf(ParameterArena arena)
+    {
+        var layout = new StringBuilder();
+        foreach (var parameter in arena.Parameters)
+            layout.Append(CultureInfo.InvariantCulture, $"{parameter.Name} {parameter.Shape} {parameter.Offset}\n");
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(layout.ToString())).AsSpan(0, 8));
+    }
 
     private static IEnumerable<(string Name, Tensor Value)> Tensors(ParameterArena arena, Trainer trainer) =>
     [
