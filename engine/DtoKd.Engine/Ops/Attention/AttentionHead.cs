@@ -23,7 +23,7 @@ internal sealed class HeadSizes
         WidthStride = RoundUp(width, Lanes);
         int rows = Math.Clamp(TileElements / Math.Max(1, Stride), MinTileRows, MaxTileRows);
         int tiles = Math.Max(1, (queries + rows - 1) / rows);
-        TileRows = RoundUp((queries + tiles - 1) / tiles, NearProduct.Rows);
+        TileRows = Math.Max(1, (queries + tiles - 1) / tiles);
         Tiles = queries == 0 ? 1 : (queries + TileRows - 1) / TileRows;
     }
 

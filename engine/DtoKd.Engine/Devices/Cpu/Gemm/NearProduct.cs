@@ -7,13 +7,19 @@ namespace DtoKd.Engine.Cpu;
 /// by element, so it may be transposed; the second one and the result have contiguous rows of whole vectors.
 /// </summary>
 /// <remarks>
-/// Tiles of 7 rows by two vectors: 14 sums hide the latency of the multiply-adds, and 7 divides the 49 tokens of a window. An
-/// element is one chain of multiply-adds in the order of K.
+/// Tiles of 7 or 8 rows by two vectors: 14 sums hide the latency of the multiply-adds, 7 divides the 49 tokens of a window, and both
+/// together make every number of rows from 42 on without a tile that is partly empty. An element is one chain of multiply-adds in the
+/// order of K.
 /// </remarks>
 internal static unsafe class NearProduct
 {
-    /// <summary>Rows of a tile: a multiple of them leaves no incomplete last tile.</summary>
-    public const int Rows = 7;
+    private const int Rows = 7;
+
+    /// <summary>How many rows a tile has; a constant to the compiler.</summary>
+    private interface IHeight
+    {
+        static abstract bool IsEight { get; }
+    }
 
     /// <summary>C = A B, or C += A B.</summary>
     /// <param name="m">Rows of A and C.</param>
@@ -29,31 +35,34 @@ internal static unsafe class NearProduct
         int m, int n, int k, MatrixView a, float* b, long bStride, float* c, long cStride, bool accumulate = false)
         where V : unmanaged, IFloatLane<V>
     {
-        int j = 0;
-        for (; j + (2 * V.Width) <= n; j += 2 * V.Width)
+        // As many tiles of 8 rows as leave no rest, if there are enough rows for that.
+        int tiles = m / Rows, eights = m - (tiles * Rows);
+        int tall = eights <= tiles ? eights * (Rows + 1) : 0;
+        for (int j = 0; j < n; j += 2 * V.Width)
         {
-            for (int i = 0; i < m; i += Rows)
+            bool half = j + V.Width == n;
+            for (int i = 0; i < m; i += i < tall ? Rows + 1 : Rows)
             {
-                Tile<V>(Math.Min(Rows, m - i), k, a.Data + (i * a.RowStride), a.RowStride, a.ColumnStride, b + j, bStride,
-                    c + (i * cStride) + j, cStride, accumulate);
-            }
-        }
-
-        if (j < n)
-        {
-            for (int i = 0; i < m; i += Rows)
-            {
-                HalfTile<V>(Math.Min(Rows, m - i), k, a.Data + (i * a.RowStride), a.RowStride, a.ColumnStride, b + j, bStride,
-                    c + (i * cStride) + j, cStride, accumulate);
+                float* from = a.Data + (i * a.RowStride), to = c + (i * cStride) + j;
+                int rows = i < tall ? Rows + 1 : Math.Min(Rows, m - i);
+                if (half && i < tall)
+                    HalfTile<V, Eight>(rows, k, from, a.RowStride, a.ColumnStride, b + j, bStride, to, cStride, accumulate);
+                else if (half)
+                    HalfTile<V, Seven>(rows, k, from, a.RowStride, a.ColumnStride, b + j, bStride, to, cStride, accumulate);
+                else if (i < tall)
+                    Tile<V, Eight>(rows, k, from, a.RowStride, a.ColumnStride, b + j, bStride, to, cStride, accumulate);
+                else
+                    Tile<V, Seven>(rows, k, from, a.RowStride, a.ColumnStride, b + j, bStride, to, cStride, accumulate);
             }
         }
     }
 
     // Rows beyond the last repeat the first and are not stored.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile<V>(
+    private static void Tile<V, H>(
         int rows, int k, float* a0, long aRow, long aColumn, float* b, long bStride, float* c, long cStride, bool accumulate)
         where V : unmanaged, IFloatLane<V>
+        where H : struct, IHeight
     {
         float* a1 = rows > 1 ? a0 + aRow : a0;
         float* a2 = rows > 2 ? a1 + aRow : a0;
@@ -61,8 +70,9 @@ internal static unsafe class NearProduct
         float* a4 = rows > 4 ? a3 + aRow : a0;
         float* a5 = rows > 5 ? a4 + aRow : a0;
         float* a6 = rows > 6 ? a5 + aRow : a0;
+        float* a7 = rows > 7 ? a6 + aRow : a0;
         V c00 = V.Of(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-        V c40 = c00, c41 = c00, c50 = c00, c51 = c00, c60 = c00, c61 = c00;
+        V c40 = c00, c41 = c00, c50 = c00, c51 = c00, c60 = c00, c61 = c00, c70 = c00, c71 = c00;
         for (long at = 0; k > 0; k--, at += aColumn, b += bStride)
         {
             V left = V.Load(b), right = V.Load(b + V.Width);
@@ -87,6 +97,12 @@ internal static unsafe class NearProduct
             x = V.Broadcast(a6[at]);
             c60 = V.MultiplyAdd(x, left, c60);
             c61 = V.MultiplyAdd(x, right, c61);
+            if (H.IsEight)
+            {
+                x = V.Broadcast(a7[at]);
+                c70 = V.MultiplyAdd(x, left, c70);
+                c71 = V.MultiplyAdd(x, right, c71);
+            }
         }
 
         Finish(c00, c01, c, accumulate);
@@ -101,13 +117,16 @@ internal static unsafe class NearProduct
         if (rows > 5)
             Finish(c50, c51, c += cStride, accumulate);
         if (rows > 6)
-            Finish(c60, c61, c + cStride, accumulate);
+            Finish(c60, c61, c += cStride, accumulate);
+        if (H.IsEight)
+            Finish(c70, c71, c + cStride, accumulate);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void HalfTile<V>(
+    private static void HalfTile<V, H>(
         int rows, int k, float* a0, long aRow, long aColumn, float* b, long bStride, float* c, long cStride, bool accumulate)
         where V : unmanaged, IFloatLane<V>
+        where H : struct, IHeight
     {
         float* a1 = rows > 1 ? a0 + aRow : a0;
         float* a2 = rows > 2 ? a1 + aRow : a0;
@@ -115,7 +134,8 @@ internal static unsafe class NearProduct
         float* a4 = rows > 4 ? a3 + aRow : a0;
         float* a5 = rows > 5 ? a4 + aRow : a0;
         float* a6 = rows > 6 ? a5 + aRow : a0;
-        V c0 = V.Of(0), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, c6 = c0;
+        float* a7 = rows > 7 ? a6 + aRow : a0;
+        V c0 = V.Of(0), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, c6 = c0, c7 = c0;
         for (long at = 0; k > 0; k--, at += aColumn, b += bStride)
         {
             var row = V.Load(b);
@@ -126,6 +146,8 @@ internal static unsafe class NearProduct
             c4 = V.MultiplyAdd(V.Broadcast(a4[at]), row, c4);
             c5 = V.MultiplyAdd(V.Broadcast(a5[at]), row, c5);
             c6 = V.MultiplyAdd(V.Broadcast(a6[at]), row, c6);
+            if (H.IsEight)
+                c7 = V.MultiplyAdd(V.Broadcast(a7[at]), row, c7);
         }
 
         Finish(c0, c, accumulate);
@@ -140,7 +162,9 @@ internal static unsafe class NearProduct
         if (rows > 5)
             Finish(c5, c += cStride, accumulate);
         if (rows > 6)
-            Finish(c6, c + cStride, accumulate);
+            Finish(c6, c += cStride, accumulate);
+        if (H.IsEight)
+            Finish(c7, c + cStride, accumulate);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -155,4 +179,14 @@ internal static unsafe class NearProduct
     private static void Finish<V>(V sum, float* c, bool accumulate)
         where V : unmanaged, IFloatLane<V> =>
         V.Store(accumulate ? V.Load(c) + sum : sum, c);
+
+    private readonly struct Seven : IHeight
+    {
+        public static bool IsEight => false;
+    }
+
+    private readonly struct Eight : IHeight
+    {
+        public static bool IsEight => true;
+    }
 }
