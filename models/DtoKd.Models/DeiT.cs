@@ -199,8 +199,8 @@ public sealed class DeiT : VisionModel
         public Tensor Forward(Tensor x)
         {
             using var scope = x.Step!.Scope();
-            x += Op.DropPath(_projection.Forward(Op.SelfAttention(_qkv.Forward(_norm1.Forward(x)), heads)), dropPath);
-            return scope.Return(x + Op.DropPath(_mlp.Forward(_norm2.Forward(x)), dropPath));
+            x = Op.Residual(x, y => _projection.Forward(Op.SelfAttention(_qkv.Forward(_norm1.Forward(y)), heads)), dropPath);
+            return scope.Return(Op.Residual(x, y => _mlp.Forward(_norm2.Forward(y)), dropPath));
         }
     }
 }

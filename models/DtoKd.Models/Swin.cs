@@ -126,8 +126,8 @@ public sealed class Swin : VisionModel
         public Tensor Forward(Tensor x)
         {
             using var scope = x.Step!.Scope();
-            x += Op.DropPath(_projection.Forward(Attention(_norm1.Forward(x))), dropPath);
-            return scope.Return(x + Op.DropPath(_mlp.Forward(_norm2.Forward(x)), dropPath));
+            x = Op.Residual(x, y => _projection.Forward(Attention(_norm1.Forward(y))), dropPath);
+            return scope.Return(Op.Residual(x, y => _mlp.Forward(_norm2.Forward(y)), dropPath));
         }
 
         // Padding comes before the qkv product: as in the published networks, padded positions hold its bias and are attended.

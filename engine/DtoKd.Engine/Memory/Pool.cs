@@ -12,6 +12,7 @@ public unsafe class Pool
     /// <summary>Every block starts at a multiple of this: a cache line, and the widest vector.</summary>
     public const int Alignment = 64;
 
+    private const long LargeBlock = 1 << 20;
     private const long LargeStep = 1 << 18;
 
     private readonly Lock _lock = new();
@@ -64,18 +65,41 @@ public unsafe class Pool
     internal virtual nint Rent(long bytes, string owner, out long blockBytes)
     {
         long size = SizeClass(bytes);
-        blockBytes = size;
         lock (_lock)
         {
             if (!_free.TryGetValue(size, out var blocks))
                 _free[size] = blocks = new Stack<nint>();
-            if (!blocks.TryPop(out nint block))
+            if (!blocks.TryPop(out nint block) && !TryLarger(ref size, out block))
                 block = Reserve(size);
+            blockBytes = size;
             LiveBytes += size;
             LiveBlocks++;
             PeakBytes = Math.Max(PeakBytes, LiveBytes);
             return block;
         }
+    }
+
+    /// <summary>
+    /// A large block that is up to a quarter larger than wanted: sizes that vary from step to step, as those of the samples that
+    /// stochastic depth keeps do, would otherwise each keep blocks of their own.
+    /// </summary>
+    private bool TryLarger(ref long size, out nint block)
+    {
+        long best = long.MaxValue;
+        if (size > LargeBlock)
+        {
+            foreach (var (other, blocks) in _free)
+            {
+                if (other > size && other <= size + (size / 4) && other < best && blocks.Count > 0)
+                    best = other;
+            }
+        }
+
+        block = 0;
+        if (best == long.MaxValue)
+            return false;
+        size = best;
+        return _free[best].TryPop(out block);
     }
 
     internal virtual void Return(nint block, long blockBytes)
@@ -117,7 +141,7 @@ public unsafe class Pool
             return Math.Max(Alignment, RoundUp(bytes, Alignment));
         long power = (long)System.Numerics.BitOperations.RoundUpToPowerOf2((ulong)bytes);
         // Four classes between one power of two and the next: at most a quarter of a block is unused.
-        return bytes > (1 << 20) ? RoundUp(bytes, LargeStep) : RoundUp(bytes, power / 8);
+        return bytes > LargeBlock ? RoundUp(bytes, LargeStep) : RoundUp(bytes, power / 8);
     }
 
     private static long RoundUp(long value, long step) => (value + step - 1) / step * step;

@@ -50,13 +50,18 @@ public static unsafe partial class Op
         RequireProbability(op, x, p);
         if (x.Shape.Rank == 0)
             throw new ArgumentException($"{op}: needs [N, ...], got a scalar");
-        if (!step.IsTraining || p == 0)
-            return x;
+        return step.IsTraining && p != 0 ? DropSamples(x, p, step.NextRandom()) : x;
+    }
+
+    private static Tensor DropSamples(Tensor x, double p, PhiloxStream random)
+    {
+        const string op = "drop_path";
+        var step = x.Step!;
         var shape = x.Shape;
         for (int axis = 1; axis < shape.Rank; axis++)
             shape = shape.With(axis, 1);
         var factor = step.New(shape, x.DType, op);
-        Draw(factor, step.NextRandom(), 1 - p, p == 1 ? 0 : 1 / (1 - p));
+        Draw(factor, random, 1 - p, p == 1 ? 0 : 1 / (1 - p));
         var y = Pointwise.Broadcast(op, x, factor, default(Times));
         if (step.Tracks(x))
             step.Record(y, new DropPathNode(factor), x);
@@ -73,8 +78,7 @@ public static unsafe partial class Op
     /// <summary>Sets each element to <paramref name="value"/> with probability <paramref name="keep"/> and to 0 otherwise.</summary>
     private static void Draw(Tensor drawn, PhiloxStream random, double keep, double value)
     {
-        // A word is below the product if and only if it is below the next whole number.
-        ulong limit = (ulong)Math.Ceiling(keep * (1L << 32));
+        ulong limit = LimitOf(keep);
         if (!drawn.Device.IsHost)
             Gpu.DropoutGpu.Draw(drawn, random, limit, value);
         else if (drawn.DType == DType.Bool)
@@ -84,6 +88,10 @@ public static unsafe partial class Op
         else
             Draw<float>(drawn, random, limit, (float)value);
     }
+
+    /// <summary>What random words must be below.</summary>
+    // A word is below the product if and only if it is below the next whole number.
+    private static ulong LimitOf(double keep) => (ulong)Math.Ceiling(keep * (1L << 32));
 
     // An element's number is a function of its index, so blocks may be drawn in any order.
     private static void Draw<T>(Tensor drawn, PhiloxStream random, ulong limit, T value)
