@@ -18,10 +18,12 @@ OPS = "engine/DtoKd.Engine/Ops/"
 # (file, what stands there once, what is put in its place)
 MUTANTS = [
     ("Pointwise/Arithmetic.cs", "=> -a / (b * b);", "=> a / (b * b);"),
-    ("Pointwise/Arithmetic.cs", "slopes[i] == 1 ? dy : Affine(dy, slopes[i])", "dy"),
+    ("Pointwise/Arithmetic.cs", "slopes[i] == 1 ? dy : Scaled(dy, i, into)", "dy"),
     ("Pointwise/Exp.cs", "SlopeOfResult => true", "SlopeOfResult => false"),
     ("Pointwise/Tanh.cs", "SlopeOfResult => true", "SlopeOfResult => false"),
-    ("Pointwise/Pointwise.cs", "Product(dy, new GradientB<TFormula>(_formula), into)", "Product(dy, new GradientA<TFormula>(_formula), into)"),
+    ("Pointwise/Pointwise.cs", "new GradientB<TFormula>(_formula), into.Over(dy)", "new GradientA<TFormula>(_formula), into.Over(dy)"),
+    ("Pointwise/Pointwise.cs", "into.Wants(1) ? into.Step.New(dy.Shape, dy.DType, Name) : into.Over(dy)", "into.Over(dy)"),
+    ("Pointwise/Arithmetic.cs", "_a is null ? into.Over(dy) : into.Step.New(dy.Shape, dy.DType, Name)", "into.Over(dy)"),
     ("Pointwise/Where.cs", "Where(_mask, zero, dy)", "Where(_mask, dy, zero)"),
     ("Roll/Roll.cs", "s => -s", "s => s"),
     ("Roll/Flip.cs", "Flip(dy, axes))", "Flip(Flip(dy, axes), axes))"),
@@ -38,12 +40,13 @@ MUTANTS = [
     ("Conv2d/Cpu/Conv2d.Cpu.cs", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Height", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Width"),
     ("BatchNorm/BatchNorm.Cpu.cs", "batch ? -scale * rstd", "batch ? scale * rstd"),
     ("LayerNorm/LayerNorm.cs", "_weight, _mean, _rstd, dx", "_weight, _rstd, _mean, dx"),
-    ("Softmax/Softmax.cs", "Backward(Contiguous(dy), _y,", "Backward(Contiguous(dy), Contiguous(dy),"),
+    ("Softmax/Softmax.cs", "Backward(dy, _y,", "Backward(dy, dy,"),
     ("CrossEntropy/CrossEntropy.cs", "into.Give(0, dx)", "into.Give(0, Affine(dx, -1))"),
     ("KlDivergence/KlDivergence.cs", "into.Give(0, dstudent)", "into.Give(0, Affine(dstudent, -1))"),
     ("Gather/Gather.cs", "Save(index)", "Save(Op.Flip(index, 0))"),
     ("Scatter/Scatter.cs", "into.Give(1, Gather(dy, _axis, _index))", "into.Give(1, Affine(Gather(dy, _axis, _index), -1))"),
     ("GridSample/GridSample.cs", "into.Give(1, dgrid)", "into.Give(1, Affine(dgrid, -1))"),
+    ("../Autograd/Gradients.cs", "dy.IsExclusive && dy.IsContiguous", "dy.IsContiguous"),
     ("../Autograd/Gradients.cs", "new GradTarget(pending, true)", "new GradTarget(pending, false)"),
 ]
 

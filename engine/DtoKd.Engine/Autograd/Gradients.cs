@@ -2,7 +2,7 @@ namespace DtoKd.Engine;
 
 /// <summary>
 /// The gradients that are under way during a backward pass. A node's rule hands in the gradients of its inputs, either as a
-/// tensor it has (<see cref="Give"/>) or by letting its kernel write where they belong (<see cref="Target"/>).
+/// tensor it has (<see cref="Give"/>) or by letting its kernel write where they belong (<see cref="Target(int)"/>).
 /// </summary>
 internal sealed class Gradients : IDisposable
 {
@@ -37,6 +37,30 @@ internal sealed class Gradients : IDisposable
 
     /// <summary>Whether anybody wants the gradient of an input of the current node.</summary>
     public bool Wants(int input) => IsWanted(_node.Inputs[input].Node);
+
+    /// <summary>
+    /// Room for a gradient of the shape of the one that the rule was given: that one's own memory if nobody else can see it, so
+    /// that no fresh memory goes through the caches; otherwise new.
+    /// </summary>
+    /// <remarks>
+    /// Others do see it where an addition gave it to both its summands, where a store keeps it, or where the caller of the
+    /// backward pass holds it. A rule that asks for this reads each element before it writes there, and nothing of
+    /// <paramref name="dy"/> afterwards.
+    /// </remarks>
+    /// <param name="dy">The gradient that the rule was given, or a copy it made of it.</param>
+    public Tensor Over(Tensor dy) => IsMine(dy) ? dy : Step.New(dy.Shape, dy.DType, _node.Name);
+
+    /// <summary>
+    /// As <see cref="Target(int)"/>, in the memory of <paramref name="dy"/> under the conditions of <see cref="Over"/>, when no
+    /// other reader of the input was there before. Input and result are of one shape.
+    /// </summary>
+    public GradTarget Target(int input, Tensor dy)
+    {
+        int index = _node.Inputs[input].Node;
+        if (_pending[index] is not null || _nodes[index] is LeafNode { Parameter: not null } || !IsMine(dy))
+            return Target(input);
+        return new GradTarget(_pending[index] = dy.Alias(), false);
+    }
 
     /// <summary>
     /// The buffer for the gradient of an input. When <see cref="GradTarget.Accumulate"/> is set, another reader of that input
@@ -128,6 +152,8 @@ internal sealed class Gradients : IDisposable
             Step.Own(gradient);
         return gradient;
     }
+
+    private static bool IsMine(Tensor dy) => dy.IsExclusive && dy.IsContiguous;
 
     private bool IsWanted(int node) => node >= 0 && _leadsToCut?[node] is not false;
 }

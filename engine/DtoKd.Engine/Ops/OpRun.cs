@@ -40,7 +40,8 @@ internal sealed record OpRun(Shape Shape, double[] Result, double[]?[] Gradients
         if (gradients)
         {
             using var store = new GradStore();
-            step.Tape.Backward(y, Seed(step, y), store);
+            // The seed is held here; past one more operation the gradient is the rule's own, to be overwritten as in a network.
+            step.Tape.Backward(Op.Affine(y, 1), Seed(step, y), store);
             for (int i = 0; i < inputs.Length; i++)
             {
                 if (inputs[i].DType.IsFloat())

@@ -26,7 +26,8 @@ public static unsafe partial class Op
         var kept = step.New(x.Shape, DType.Bool, op);
         Draw(kept, step.NextRandom(), 1 - p, 1);
         var node = new DropoutNode(kept, p == 1 ? 0 : 1 / (1 - p));
-        var y = node.Apply(x, step);
+        var y = step.New(x.Shape, x.DType, op);
+        node.Apply(x, y);
         if (step.Tracks(x))
             step.Record(y, node, x);
         else
@@ -151,14 +152,15 @@ public static unsafe partial class Op
 
         public override string Name => "dropout";
 
-        public override void Backward(Tensor dy, Gradients into) => into.Give(0, Apply(Contiguous(dy), into.Step));
-
-        public Tensor Apply(Tensor x, Step step)
+        public override void Backward(Tensor dy, Gradients into)
         {
-            var y = step.New(x.Shape, x.DType, Name);
-            Op.Apply(x, _kept, _factor, y);
-            return y;
+            dy = Contiguous(dy);
+            var dx = into.Over(dy);
+            Apply(dy, dx);
+            into.Give(0, dx);
         }
+
+        public void Apply(Tensor x, Tensor y) => Op.Apply(x, _kept, _factor, y);
     }
 
     private sealed class DropPathNode : Node

@@ -63,14 +63,13 @@ public static partial class Op
         public override void Backward(Tensor dy, Gradients into)
         {
             if (_b is not null)
-                into.Give(0, Product(dy, _b, Inputs[0].Shape, into));
+                into.Give(0, Product(dy, _b, _a is null ? into.Over(dy) : into.Step.New(dy.Shape, dy.DType, Name), Inputs[0].Shape));
             if (_a is not null)
-                into.Give(1, Product(dy, _a, Inputs[1].Shape, into));
+                into.Give(1, Product(dy, _a, into.Over(dy), Inputs[1].Shape));
         }
 
-        private static Tensor Product(Tensor dy, Tensor factor, Shape shape, Gradients into)
+        private static Tensor Product(Tensor dy, Tensor factor, Tensor product, Shape shape)
         {
-            var product = into.Step.New(dy.Shape, dy.DType, "mul");
             Pointwise.Run(default(Times), product, dy, factor, factor);
             return SumTo(product, shape);
         }
@@ -102,8 +101,15 @@ public static partial class Op
             for (int i = 0; i < slopes.Length; i++)
             {
                 if (into.Wants(i))
-                    into.Give(i, SumTo(slopes[i] == 1 ? dy : Affine(dy, slopes[i]), Inputs[i].Shape));
+                    into.Give(i, SumTo(slopes[i] == 1 ? dy : Scaled(dy, i, into), Inputs[i].Shape));
             }
+        }
+
+        private Tensor Scaled(Tensor dy, int i, Gradients into)
+        {
+            var scaled = i == slopes.Length - 1 ? into.Over(dy) : into.Step.New(dy.Shape, dy.DType, Name);
+            Pointwise.Run(new AffineFormula(slopes[i], 0), scaled, dy, dy, dy);
+            return scaled;
         }
     }
 

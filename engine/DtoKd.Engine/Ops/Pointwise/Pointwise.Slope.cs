@@ -98,7 +98,7 @@ internal static unsafe partial class Pointwise
 
         public override void Backward(Tensor dy, Gradients into)
         {
-            var dx = into.Step.New(dy.Shape, dy.DType, Name);
+            var dx = into.Over(dy);
             Run(default(Times), dx, dy, _slope, _slope);
             into.Give(0, dx);
         }

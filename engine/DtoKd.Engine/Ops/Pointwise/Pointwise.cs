@@ -45,7 +45,9 @@ internal static unsafe partial class Pointwise
         return y;
     }
 
-    /// <summary>y = map(a, b, c); the inputs broadcast to y, which is contiguous. Nothing is recorded.</summary>
+    /// <summary>
+    /// y = map(a, b, c); the inputs broadcast to y, which is contiguous and may be one of them. Nothing is recorded.
+    /// </summary>
     public static void Run<TMap>(TMap map, Tensor y, Tensor a, Tensor b, Tensor c)
         where TMap : struct, IMap
     {
@@ -206,7 +208,7 @@ internal static unsafe partial class Pointwise
 
         public override void Backward(Tensor dy, Gradients into)
         {
-            var dx = into.Step.New(dy.Shape, dy.DType, Name);
+            var dx = into.Over(dy);
             Run(new UnaryGradient<TFormula>(_formula), dx, dy, _saved, _saved);
             into.Give(0, dx);
         }
@@ -232,17 +234,20 @@ internal static unsafe partial class Pointwise
         public override void Backward(Tensor dy, Gradients into)
         {
             if (into.Wants(0))
-                into.Give(0, Op.SumTo(Product(dy, new GradientA<TFormula>(_formula), into), _a.Shape));
+            {
+                var room = into.Wants(1) ? into.Step.New(dy.Shape, dy.DType, Name) : into.Over(dy);
+                into.Give(0, Product(dy, new GradientA<TFormula>(_formula), room, _a.Shape));
+            }
+
             if (into.Wants(1))
-                into.Give(1, Op.SumTo(Product(dy, new GradientB<TFormula>(_formula), into), _b.Shape));
+                into.Give(1, Product(dy, new GradientB<TFormula>(_formula), into.Over(dy), _b.Shape));
         }
 
-        private Tensor Product<TMap>(Tensor dy, TMap map, Gradients into)
+        private Tensor Product<TMap>(Tensor dy, TMap map, Tensor product, Shape shape)
             where TMap : struct, IMap
         {
-            var product = into.Step.New(dy.Shape, dy.DType, Name);
             Run(map, product, dy, _a, _b);
-            return product;
+            return Op.SumTo(product, shape);
         }
     }
 }

@@ -52,8 +52,11 @@ public static partial class Op
 
         public override string Name { get; }
 
-        public override void Backward(Tensor dy, Gradients into) =>
-            SoftmaxKernels.For(dy).Backward(Contiguous(dy), _y, into.Target(0), _extent, _logarithm);
+        public override void Backward(Tensor dy, Gradients into)
+        {
+            dy = Contiguous(dy);
+            SoftmaxKernels.For(dy).Backward(dy, _y, into.Target(0, dy), _extent, _logarithm);
+        }
     }
 }
 
@@ -72,5 +75,6 @@ internal interface ISoftmaxKernels
 {
     void Forward(Tensor x, Tensor y, SoftmaxExtent extent, bool logarithm);
 
+    /// <summary>Writes or adds dx, which may lie in dy's place.</summary>
     void Backward(Tensor dy, Tensor y, GradTarget dx, SoftmaxExtent extent, bool logarithm);
 }
