@@ -25,7 +25,7 @@ public sealed record ModelCost(long Parameters, long MultiplyAdds, long Activati
     {
         using var device = CpuDevice.Planning();
         using var arena = new ParameterArena(device);
-        var model = entry.Create(arena.Root, spec);
+        var model = entry.Declare(arena.Root, spec, entry.DropPath ?? 0);
         arena.Seal(seed: 0);
         using var step = Step.Training(device);
         model.Forward(step.Empty([Batch, spec.Channels, spec.Height, spec.Width]));

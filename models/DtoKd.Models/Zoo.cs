@@ -5,9 +5,15 @@ namespace DtoKd.Models;
 /// <summary>A network by name.</summary>
 /// <param name="Name">The name, as timm gives it where timm has the network.</param>
 /// <param name="Summary">One line on it.</param>
-/// <param name="Create">Declares it in a scope for given images.</param>
-public sealed record ZooEntry(string Name, string Summary, Func<ParameterScope, ImageSpec, VisionModel> Create)
+/// <param name="Declare">Declares it in a scope for given images, with a rate of stochastic depth.</param>
+public sealed record ZooEntry(string Name, string Summary, Func<ParameterScope, ImageSpec, double, VisionModel> Declare)
 {
+    /// <summary>
+    /// The share of samples that skip its last block in training, less in earlier ones (Huang et al. 2016), as its authors train it;
+    /// null where its blocks have no stochastic depth.
+    /// </summary>
+    public double? DropPath { get; init; }
+
     /// <summary>The images that the network is made for.</summary>
     public required ImageSpec Native { get; init; }
 
@@ -30,11 +36,11 @@ public static class Zoo
     /// <summary>All networks: small ones for images of 8 to 64 pixels, then the published sizes.</summary>
     public static IReadOnlyList<ZooEntry> Entries { get; } =
     [
-        Micro("deit_micro", "vision transformer, 3 blocks of 48", (scope, spec) => DeiTMicro(scope, spec, distilled: false)),
-        Micro("deit_micro_distilled", "the same with a distillation token", (scope, spec) => DeiTMicro(scope, spec, distilled: true)),
+        Micro("deit_micro", "vision transformer, 3 blocks of 48", (scope, spec, dropPath) => DeiTMicro(scope, spec, distilled: false, dropPath)),
+        Micro("deit_micro_distilled", "the same with a distillation token", (scope, spec, dropPath) => DeiTMicro(scope, spec, distilled: true, dropPath)),
         Micro("swin_micro", "windowed transformer, 2 stages from 32", SwinMicro),
-        Micro("regnety_nano", "RegNetY, 3 stages from 16", (scope, spec) => RegNetYMicro(scope, spec, [16, 32, 64], [1, 1, 1])),
-        Micro("regnety_micro", "RegNetY, 3 stages from 32", (scope, spec) => RegNetYMicro(scope, spec, [32, 64, 128], [1, 2, 1])),
+        Micro("regnety_nano", "RegNetY, 3 stages from 16", (scope, spec, dropPath) => RegNetYMicro(scope, spec, [16, 32, 64], [1, 1, 1], dropPath)),
+        Micro("regnety_micro", "RegNetY, 3 stages from 32", (scope, spec, dropPath) => RegNetYMicro(scope, spec, [32, 64, 128], [1, 2, 1], dropPath)),
         .. DeiTs("tiny", 192, 3, plain: 72.2, distilled: 74.5),
         .. DeiTs("small", 384, 6, plain: 79.9, distilled: 81.2),
         .. DeiTs("base", 768, 12, plain: 81.8, distilled: 83.4),
@@ -64,8 +70,17 @@ public static class Zoo
     /// <param name="name">One of <see cref="Entries"/>.</param>
     /// <param name="scope">Where its parameters go.</param>
     /// <param name="spec">The images.</param>
-    /// <exception cref="ArgumentException">The name is unknown (the message lists the known ones), or the images do not fit.</exception>
-    public static VisionModel Create(string name, ParameterScope scope, ImageSpec spec) => Find(name).Create(scope, spec);
+    /// <param name="dropPath">In place of <see cref="ZooEntry.DropPath"/>; null for that.</param>
+    /// <exception cref="ArgumentException">
+    /// The name is unknown (the message lists the known ones), the images do not fit, or there is no stochastic depth in it.
+    /// </exception>
+    public static VisionModel Create(string name, ParameterScope scope, ImageSpec spec, double? dropPath = null)
+    {
+        var entry = Find(name);
+        if (dropPath > 0 && entry.DropPath is null)
+            throw new ArgumentException($"{name} has no stochastic depth: its drop path cannot be {dropPath}");
+        return entry.Declare(scope, spec, dropPath ?? entry.DropPath ?? 0);
+    }
 
     /// <summary>The entry of a name.</summary>
     /// <exception cref="ArgumentException">The name is unknown; the message lists the known ones.</exception>
@@ -73,17 +88,18 @@ public static class Zoo
         Entries.FirstOrDefault(entry => entry.Name == name)
         ?? throw new ArgumentException($"unknown model '{name}'; known are {string.Join(", ", Entries.Select(entry => entry.Name))}");
 
-    private static ZooEntry Micro(string name, string summary, Func<ParameterScope, ImageSpec, VisionModel> create) =>
-        new(name, summary, create) { Native = _small };
+    private static ZooEntry Micro(string name, string summary, Func<ParameterScope, ImageSpec, double, VisionModel> declare) =>
+        new(name, summary, declare) { Native = _small, DropPath = 0 };
 
     private static IEnumerable<ZooEntry> DeiTs(string size, int width, int heads, double plain, double distilled) =>
         from two in new[] { false, true }
         select new ZooEntry(
             $"deit_{size}{(two ? "_distilled" : "")}_patch16_224",
             $"DeiT, 12 blocks of {width}{(two ? ", with a distillation token" : "")}",
-            (scope, spec) => new DeiT(scope, spec, new DeiTConfig(16, width, 12, heads, two, DropPath: 0.1)))
+            (scope, spec, dropPath) => new DeiT(scope, spec, new DeiTConfig(16, width, 12, heads, two, dropPath)))
         {
             Native = _imageNet,
+            DropPath = 0.1,
             Published = new PublishedAccuracy(two ? distilled : plain, "Touvron et al. 2021"),
         };
 
@@ -91,9 +107,10 @@ public static class Zoo
     private static ZooEntry VkdStudent(string size, int width, int heads, double top1) => new(
         $"deit_{size}_vkd_patch16_224",
         $"VkD's student: DeiT, 12 blocks of {width} behind a convolutional stem",
-        (scope, spec) => new DeiT(scope, spec, new DeiTConfig(16, width, 12, heads, Distilled: true) { ConvolutionalStem = true }))
+        (scope, spec, dropPath) => new DeiT(scope, spec, new DeiTConfig(16, width, 12, heads, Distilled: true, dropPath) { ConvolutionalStem = true }))
     {
         Native = _imageNet,
+        DropPath = 0,
         Published = new PublishedAccuracy(top1, "Miles et al. 2024, distilled from regnety_160"),
     };
 
@@ -101,18 +118,21 @@ public static class Zoo
         string name, int size, int[] depths, int[] heads, double dropPath, PublishedAccuracy published) => new(
         name,
         $"Swin, {depths.Sum()} blocks from {size}",
-        (scope, spec) => new Swin(scope, spec, new SwinConfig(4, size, depths, heads, Window: 7, dropPath)))
+        (scope, spec, rate) => new Swin(scope, spec, new SwinConfig(4, size, depths, heads, Window: 7, rate)))
     {
         Native = _imageNet,
+        DropPath = dropPath,
         Published = published,
     };
 
     private static ZooEntry RegNetYEntry(RegNetYSize size) => new(
         size.Name,
         $"RegNetY of {size.Name[^3..].TrimStart('0')}00 million multiply-adds",
-        (scope, spec) => new RegNetY(scope, spec, RegNetYConfig.Generate(size.W0, size.Wa, size.Wm, size.Depth, size.GroupWidth)))
+        (scope, spec, dropPath) => new RegNetY(
+            scope, spec, RegNetYConfig.Generate(size.W0, size.Wa, size.Wm, size.Depth, size.GroupWidth) with { DropPath = dropPath }))
     {
         Native = _imageNet,
+        DropPath = 0,
         Published = new PublishedAccuracy(size.Top1, "Radosavovic et al. 2020"),
     };
 
@@ -123,24 +143,25 @@ public static class Zoo
         (scope, spec) => new ResNet(scope, spec, config));
 
     private static ZooEntry Cifar(string name, string summary, double top1, Func<ParameterScope, ImageSpec, VisionModel> create) =>
-        new(name, summary, create)
+        new(name, summary, (scope, spec, _) => create(scope, spec))
         {
             Native = _cifar100,
             Published = new PublishedAccuracy(top1, "CIFAR-100, Tian et al. 2020"),
         };
 
-    private static DeiT DeiTMicro(ParameterScope scope, ImageSpec spec, bool distilled) =>
-        new(scope, spec, new DeiTConfig(SmallPatch(spec), Size: 48, Depth: 3, Heads: 3, distilled) { Deviation = 0.1 });
+    private static DeiT DeiTMicro(ParameterScope scope, ImageSpec spec, bool distilled, double dropPath) =>
+        new(scope, spec, new DeiTConfig(SmallPatch(spec), Size: 48, Depth: 3, Heads: 3, distilled, dropPath) { Deviation = 0.1 });
 
-    private static Swin SwinMicro(ParameterScope scope, ImageSpec spec) =>
-        new(scope, spec, new SwinConfig(SmallPatch(spec), Size: 32, Depths: [2, 2], Heads: [2, 4], Window: 4));
+    private static Swin SwinMicro(ParameterScope scope, ImageSpec spec, double dropPath) =>
+        new(scope, spec, new SwinConfig(SmallPatch(spec), Size: 32, Depths: [2, 2], Heads: [2, 4], Window: 4, dropPath));
 
     // Images of less than 24 pixels keep their size up to the second stage; larger ones are halved by the stem.
-    private static RegNetY RegNetYMicro(ParameterScope scope, ImageSpec spec, int[] widths, int[] depths) =>
+    private static RegNetY RegNetYMicro(ParameterScope scope, ImageSpec spec, int[] widths, int[] depths, double dropPath) =>
         new(scope, spec, new RegNetYConfig(widths[0] / 2, widths, depths, GroupWidth: 8)
         {
             StemStride = Math.Min(spec.Height, spec.Width) < 24 ? 1 : 2,
             FirstStride = 1,
+            DropPath = dropPath,
         });
 
     /// <summary>The smallest patch, of at least 2 pixels, that cuts an image into at most 8 x 8.</summary>

@@ -31,7 +31,7 @@ public sealed class ModelCostTests
     public void A_transformer_costs_what_its_formula_says()
     {
         const int Tokens = 17, Size = 32, Classes = 10;
-        var entry = new ZooEntry("one block", "", (scope, spec) => new DeiT(scope, spec, new DeiTConfig(4, Size, 1, 2)))
+        var entry = new ZooEntry("one block", "", (scope, spec, _) => new DeiT(scope, spec, new DeiTConfig(4, Size, 1, 2)))
         {
             Native = new ImageSpec(3, 16, 16, Classes),
         };
@@ -53,7 +53,7 @@ public sealed class ModelCostTests
         var spec = entry.Native;
         using var device = new CpuDevice(2);
         using var arena = new ParameterArena(device);
-        var model = entry.Create(arena.Root, spec);
+        var model = Zoo.Create(name, arena.Root, spec);
         arena.Seal(seed: 1);
         using var step = Step.Training(device);
         var output = model.Forward(step.Full([2, spec.Channels, spec.Height, spec.Width], 0.5));

@@ -105,6 +105,29 @@ public sealed class ZooTests : IDisposable
     }
 
     [Fact]
+    public void Stochastic_depth_is_the_recipes_or_what_is_asked_for_and_refused_where_there_is_none()
+    {
+        Assert.Equal(0.1, Zoo.Find("deit_tiny_patch16_224").DropPath);
+        Assert.Equal(0.2, Zoo.Find("swin_tiny_patch4_window7_224").DropPath);
+        Assert.Equal(LossOf("deit_micro", null), LossOf("deit_micro", 0));
+        Assert.NotEqual(LossOf("deit_micro", 0), LossOf("deit_micro", 0.5));
+        Assert.NotEqual(LossOf("swin_micro", 0), LossOf("swin_micro", 0.5));
+        var exception = Assert.Throws<ArgumentException>(() => LossOf("resnet20", 0.5));
+        Assert.Contains("resnet20 has no stochastic depth", exception.Message);
+
+        static double LossOf(string name, double? dropPath)
+        {
+            using var device = new CpuDevice(1);
+            using var arena = new ParameterArena(device);
+            var model = Zoo.Create(name, arena.Root, new ImageSpec(3, 32, 32, 10), dropPath);
+            arena.Seal(1);
+            using var step = Step.Training(device);
+            float[] image = [.. Enumerable.Range(0, 8 * 3 * 32 * 32).Select(i => (float)Math.Sin(i))];
+            return Op.CrossEntropy(model.Forward(step.From(image, [8, 3, 32, 32])).Logits, step.From(new long[8], [8])).Item();
+        }
+    }
+
+    [Fact]
     public void First_values_depend_on_the_seed_and_the_parameters_name_only()
     {
         float[] Values(ulong seed, bool another)

@@ -32,6 +32,8 @@ internal static class BenchCommand
         var check = new Option<bool>("--check") { Description = "compares some elements with sums in double precision; exit code 1 if they differ" };
         var method = Parsing.Text("--method", "NAME", "how the two objectives are weighed [fixed]");
         method.DefaultValueFactory = _ => "fixed";
+        var dropPath = Parsing.Real("--drop-path", "rate of stochastic depth; 0 is the whole work, as peers do it");
+        dropPath.DefaultValueFactory = _ => 0;
         return new Command("bench", "Times operations and whole training steps, one JSON line each.")
         {
             Timed(host, "gemm", "One product [M, K] x [K, N].", OpIterations, [m, n, k], [check],
@@ -39,13 +41,14 @@ internal static class BenchCommand
                 (workload, parsed) => !parsed.GetValue(check) || IsRight(host, (GemmWorkload)workload)),
             Timed(host, "copy", "One block of memory to another; what is read and what is written counts.", OpIterations, [size], [],
                 (device, parsed) => new CopyWorkload(device, parsed.GetValue(size))),
-            Timed(host, "step", "Training on labels: forward, backward, AdamW.", StepIterations, [model, batch], [],
-                (device, parsed) => TrainingWorkload.Step(device, parsed.GetValue(model)!, parsed.GetValue(batch))),
+            Timed(host, "step", "Training on labels: forward, backward, AdamW.", StepIterations, [model, batch], [dropPath],
+                (device, parsed) => TrainingWorkload.Step(device, parsed.GetValue(model)!, parsed.GetValue(batch), parsed.GetValue(dropPath))),
             Timed(host, "forward", "Answers without gradients.", StepIterations, [model, batch], [],
                 (device, parsed) => new ForwardWorkload(device, parsed.GetValue(model)!, parsed.GetValue(batch))),
-            Timed(host, "kd", "Training on labels and a teacher's answers.", StepIterations, [teacher, student, batch], [method],
+            Timed(host, "kd", "Training on labels and a teacher's answers.", StepIterations, [teacher, student, batch], [method, dropPath],
                 (device, parsed) => TrainingWorkload.Distillation(
-                    device, parsed.GetValue(teacher)!, parsed.GetValue(student)!, parsed.GetValue(batch), parsed.GetValue(method)!)),
+                    device, parsed.GetValue(teacher)!, parsed.GetValue(student)!, parsed.GetValue(batch), parsed.GetValue(method)!,
+                    parsed.GetValue(dropPath))),
             Timed(host, "op", "One operation, forward and backward.", OpIterations, [op, batch], [],
                 (device, parsed) => new OpWorkload(device, parsed.GetValue(op)!, parsed.GetValue(batch))),
             Balance(host),

@@ -59,6 +59,10 @@ internal static class Settings
             settings => settings.LabelSmoothing,
             (settings, value) => settings with { LabelSmoothing = value }),
         Setting.Of(
+            Parsing.Real("--drop-path", "share of samples that skip the student's last block in training, less in earlier ones"),
+            settings => (object?)settings.DropPath ?? "the network's own",
+            (settings, value) => settings with { DropPath = value }),
+        Setting.Of(
             Parsing.Whole<int>("--shift", "pixels by which training images are moved at random"),
             settings => settings.Shift,
             (settings, value) => settings with { Shift = value }),

@@ -22,11 +22,11 @@ public sealed class TrainingWorkload : Workload
     private readonly Optimiser _optimiser;
     private readonly Trainer _trainer;
 
-    private TrainingWorkload(Device device, string name, string student, string? teacher, int batch, string method)
+    private TrainingWorkload(Device device, string name, string student, string? teacher, int batch, string method, double dropPath)
         : base(name, batch, "images")
     {
         var images = RandomImages.Of(batch);
-        _student = Network.Create(device, student, images.Format, seed: 1);
+        _student = Network.Create(device, student, images.Format, seed: 1, dropPath: dropPath);
         TrainingTask task;
         if (teacher is null)
         {
@@ -55,8 +55,9 @@ public sealed class TrainingWorkload : Workload
     /// <param name="device">Where to compute.</param>
     /// <param name="model">A network of the zoo.</param>
     /// <param name="batch">Images in a step.</param>
-    public static TrainingWorkload Step(Device device, string model, int batch) =>
-        new(device, $"step {model} batch {batch}", model, null, batch, "fixed");
+    /// <param name="dropPath">The rate of stochastic depth. Above 0 some of the work is left out.</param>
+    public static TrainingWorkload Step(Device device, string model, int batch, double dropPath = 0) =>
+        new(device, $"step {model} batch {batch}{DropPath(dropPath)}", model, null, batch, "fixed", dropPath);
 
     /// <summary>Training on labels and a teacher's answers.</summary>
     /// <param name="device">Where to compute.</param>
@@ -64,8 +65,10 @@ public sealed class TrainingWorkload : Workload
     /// <param name="student">Another.</param>
     /// <param name="batch">Images in a step.</param>
     /// <param name="method">How the two objectives are weighed; a name of <see cref="BalancerRegistry"/>.</param>
-    public static TrainingWorkload Distillation(Device device, string teacher, string student, int batch, string method) =>
-        new(device, $"kd {teacher} -> {student} batch {batch} {method}", student, teacher, batch, method);
+    /// <param name="dropPath">The rate of the student's stochastic depth.</param>
+    public static TrainingWorkload Distillation(
+        Device device, string teacher, string student, int batch, string method, double dropPath = 0) =>
+        new(device, $"kd {teacher} -> {student} batch {batch} {method}{DropPath(dropPath)}", student, teacher, batch, method, dropPath);
 
     /// <inheritdoc/>
     public override void Run() => _trainer.Step();
@@ -78,6 +81,8 @@ public sealed class TrainingWorkload : Workload
         _teacher?.Dispose();
         _student.Dispose();
     }
+
+    private static string DropPath(double rate) => rate == 0 ? "" : FormattableString.Invariant($" drop path {rate}");
 
     /// <summary>Cross-entropy with the labels, and the divergence from the teacher's answers (Hinton et al. 2015, T = 1).</summary>
     private sealed class LogitTask(VisionModel student, Teacher teacher) : TrainingTask

@@ -113,7 +113,7 @@ public sealed class Experiment
     /// <summary>Whether the networks fit the images, and the teachers' checkpoints their networks.</summary>
     private void CheckNetworks()
     {
-        Network.Check(_device, _settings.Student, _data.Train.Format);
+        Network.Check(_device, _settings.Student, _data.Train.Format, _settings.DropPath);
         if (!_settings.Methods.Any(Distils))
             return;
         foreach (var teacher in _teachers)
@@ -163,11 +163,13 @@ public sealed class Experiment
         RunLoop loop, string method, ulong seed, IReadOnlyList<Network> teachers, CancellationToken cancellation)
     {
         Lesson[] lessons = [];
-        using var student = Network.Create(_device, _settings.Student, _data.Train.Format, seed, (model, beside) =>
+        void DeclareProjectors(VisionModel model, ParameterScope beside)
         {
             if (Distils(method))
                 lessons = [.. TeacherSource.Labels(teachers).Zip(teachers, (label, teacher) => LessonOf(label, teacher, model, beside))];
-        });
+        }
+
+        using var student = Network.Create(_device, _settings.Student, _data.Train.Format, seed, DeclareProjectors, _settings.DropPath);
         TrainingTask task = lessons.Length == 0
             ? new ClassificationTask(student.Model, _settings.LabelSmoothing)
             : new DistillationTask(student.Model, lessons, _settings.Temperature, _settings.LabelSmoothing);

@@ -59,6 +59,9 @@ public sealed record ExperimentSettings
     /// <summary>The share of a label given to all classes evenly.</summary>
     public double LabelSmoothing { get; init; }
 
+    /// <summary>The rate of the student's stochastic depth; null for the network's own, <see cref="Models.ZooEntry.DropPath"/>.</summary>
+    public double? DropPath { get; init; }
+
     /// <summary>What softens both answers in the KL objective.</summary>
     public double Temperature { get; init; } = 1;
 
@@ -139,6 +142,7 @@ public sealed record ExperimentSettings
         Require(Accumulate >= 1, "accumulate", Accumulate, "at least 1");
         Require(Seeds >= 1, "seeds", Seeds, "at least 1");
         Require(LabelSmoothing is >= 0 and < 1, "smoothing", LabelSmoothing, "in 0 .. 1");
+        Require(DropPath is null or (>= 0 and < 1), "drop-path", DropPath ?? 0, "in 0 .. 1");
         Require(Temperature > 0, "temperature", Temperature, "a positive number");
         Require(FeatureScales >= 1, "feature-scales", FeatureScales, "at least 1");
         Require(FeatureGrid >= 1, "feature-grid", FeatureGrid, "at least 1");

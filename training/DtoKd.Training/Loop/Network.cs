@@ -13,11 +13,11 @@ public sealed class Network : IDisposable
     // What is trained beside the network, such as projectors, is not part of its checkpoint.
     private const string Beside = "beside.";
 
-    private Network(Device device, string name, ImageSpec spec)
+    private Network(Device device, string name, ImageSpec spec, double? dropPath = null)
     {
         Name = name;
         Arena = new ParameterArena(device);
-        Model = Zoo.Create(name, Arena.Root, spec);
+        Model = Zoo.Create(name, Arena.Root, spec, dropPath);
     }
 
     /// <summary>The name in the zoo.</summary>
@@ -38,20 +38,26 @@ public sealed class Network : IDisposable
     /// <param name="images">What it is built for.</param>
     /// <param name="seed">Decides its first values.</param>
     /// <param name="declareBeside">Declares what is trained beside it.</param>
-    /// <exception cref="ArgumentException">The name is unknown, or the images do not fit.</exception>
+    /// <param name="dropPath">The rate of its stochastic depth, see <see cref="Zoo.Create"/>.</param>
+    /// <exception cref="ArgumentException">The name is unknown, the images do not fit, or it has no stochastic depth.</exception>
     public static Network Create(
-        Device device, string name, ImageFormat images, ulong seed, Action<VisionModel, ParameterScope>? declareBeside = null)
+        Device device,
+        string name,
+        ImageFormat images,
+        ulong seed,
+        Action<VisionModel, ParameterScope>? declareBeside = null,
+        double? dropPath = null)
     {
-        var network = new Network(device, name, SpecOf(images));
+        var network = new Network(device, name, SpecOf(images), dropPath);
         declareBeside?.Invoke(network.Model, network.Arena.Root[Beside[..^1]]);
         network.Arena.Seal(seed);
         return network;
     }
 
     /// <summary>Checks that a network can be built for given images; nothing is allocated.</summary>
-    /// <exception cref="ArgumentException">The name is unknown, or the images do not fit.</exception>
-    public static void Check(Device device, string name, ImageFormat images) =>
-        new Network(device, name, SpecOf(images)).Dispose();
+    /// <inheritdoc cref="Create"/>
+    public static void Check(Device device, string name, ImageFormat images, double? dropPath = null) =>
+        new Network(device, name, SpecOf(images), dropPath).Dispose();
 
     /// <summary>Reads a network from a checkpoint.</summary>
     /// <param name="device">Where its parameters live.</param>
