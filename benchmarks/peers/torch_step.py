@@ -263,9 +263,11 @@ def table(ours_path, theirs_path):
         a, b = ours.get(key), theirs.get(key)
         if "median_ms" not in (a or b):
             continue
-        rate, unit = {"flop": ("tflop_per_s", "TFLOP/s"), "bytes": ("gb_per_s", "GB/s")}.get((a or b)["unit"], ("per_s", "images/s"))
+        # Not from tflop_per_s and gb_per_s, which lines of earlier versions do not have.
+        scale, unit = {"flop": (1e-12, "TFLOP/s"), "bytes": (1e-9, "GB/s")}.get((a or b)["unit"], (1, f"{(a or b)['unit']}/s"))
         ratio = f"{b['median_ms'] / a['median_ms']:6.2f}" if a and b else "     -"
-        columns = [f"{line[name]:>10.5g}" if line else f"{'-':>10}" for name in ("median_ms", rate) for line in (a, b)]
+        columns = [f"{factor * line[name]:>10.5g}" if line else f"{'-':>10}"
+                   for name, factor in (("median_ms", 1), ("per_s", scale)) for line in (a, b)]
         print(f"{key[0]:44} {key[1]:9} {columns[0]} {columns[1]} {ratio} {columns[2]} {columns[3]} {unit:8} "
               f"{pair('launches', a, b):>13} {pair('peak_mb', a, b):>13}")
     return 0
