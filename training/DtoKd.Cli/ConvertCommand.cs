@@ -30,6 +30,7 @@ internal static class ConvertCommand
             };
             if (File.Exists(target) && !parsed.GetValue(force))
                 throw new UsageException($"{target} exists already; --force replaces it");
+            AtomicFile.RequireWritable(target);
             foreach (string note in CheckpointConverter.Convert(parsed.GetValue(from)!, target, options))
                 host.Output.WriteLine(note);
             host.Output.WriteLine($"file  {Paths.Shown(target)}");

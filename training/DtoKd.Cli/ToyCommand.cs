@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using DtoKd.Cli.Display;
 using DtoKd.Cli.Options;
+using DtoKd.Models.Checkpoints;
 using DtoKd.Training.Verification;
 using Spectre.Console;
 
@@ -24,9 +25,12 @@ internal static class ToyCommand
             int count = parsed.GetValue(steps);
             if (count is < 1 or > MostSteps)
                 throw new UsageException($"--steps is {count}; it has to be in 1 .. {MostSteps}");
+            string? file = parsed.GetValue(html);
+            if (file is not null)
+                AtomicFile.RequireWritable(file);
             var results = ToyPage.Run(count, host.Stop.Token);
             Show(host, results);
-            if (parsed.GetValue(html) is { } file)
+            if (file is not null)
             {
                 ToyPage.Write(file, results);
                 host.Output.WriteLine($"page  {Paths.Shown(Path.GetFullPath(file))}");

@@ -30,6 +30,7 @@ internal static class TuneCommand
                 throw new UsageException($"BATCH is {parsed.GetValue(batch)}; it has to be at least 1");
             if (TuningFile.Path is not { } path)
                 throw new UsageException($"{TuningFile.Variable} is empty: there is no file to write to");
+            TuningFile.RequireWritable(path);
             // What was found before is not what the tables say.
             ProductTuning.Forget(card);
             using (var step = TrainingWorkload.Step(card, parsed.GetValue(model)!, parsed.GetValue(batch)))

@@ -47,11 +47,14 @@ internal static class VerifyCommand
             };
             if (settings.Threads < 1)
                 throw new UsageException($"--threads is {settings.Threads}; it has to be at least 1");
+            var (jsonFile, htmlFile) = (parsed.GetValue(json), parsed.GetValue(html));
+            foreach (string file in new[] { jsonFile, htmlFile }.OfType<string>())
+                AtomicFile.RequireWritable(file);
             var results = Verifier.Run(settings, host.Stop.Token);
             Show(host, results);
-            if (parsed.GetValue(json) is { } jsonFile)
+            if (jsonFile is not null)
                 AtomicFile.Write(jsonFile, stream => JsonSerializer.Serialize(stream, results, _json));
-            if (parsed.GetValue(html) is { } htmlFile)
+            if (htmlFile is not null)
             {
                 VerifyPage.Write(htmlFile, results, Application.Version);
                 host.Output.WriteLine($"page  {Paths.Shown(Path.GetFullPath(htmlFile))}");

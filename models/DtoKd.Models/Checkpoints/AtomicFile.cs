@@ -13,26 +13,59 @@ public static class AtomicFile
     /// <param name="path">The file to make or replace; its folder must exist.</param>
     /// <param name="write">Writes the content, from first to last byte, into the (seekable) stream it is given.</param>
     /// <exception cref="IOException">The folder is missing or the disk is full.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder may not be written to, or the path is that of a folder.</exception>
     public static void Write(string path, Action<Stream> write)
     {
-        string full = Path.GetFullPath(path);
-        // The same folder, because a rename is atomic only within one file system; a random part, because two processes may
-        // write the same target.
-        string temporary = $"{full}.{Path.GetRandomFileName()}.tmp";
+        var stream = Begin(path);
+        string temporary = stream.Name;
         try
         {
-            using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, BufferBytes))
+            using (stream)
             {
                 write(stream);
                 // Before the rename: otherwise a power cut could leave the new name on an empty file.
                 stream.Flush(flushToDisk: true);
             }
-            File.Move(temporary, full, overwrite: true);
+            File.Move(temporary, Path.GetFullPath(path), overwrite: true);
         }
         catch
         {
             File.Delete(temporary);
             throw;
+        }
+    }
+
+    /// <summary>
+    /// Throws what <see cref="Write"/> would, and leaves nothing behind: to be asked before the work whose result is written.
+    /// </summary>
+    /// <param name="path">The file that will be made or replaced.</param>
+    /// <exception cref="IOException">The folder is missing.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder may not be written to, or the path is that of a folder.</exception>
+    public static void RequireWritable(string path)
+    {
+        using var stream = Begin(path);
+        File.Delete(stream.Name);
+    }
+
+    /// <summary>The temporary file.</summary>
+    private static FileStream Begin(string path)
+    {
+        string full = Path.GetFullPath(path);
+        if (Directory.Exists(full))
+            throw new UnauthorizedAccessException($"{path} is a folder; a file is needed");
+        string folder = Path.GetDirectoryName(full)!;
+        if (!Directory.Exists(folder))
+            throw new DirectoryNotFoundException($"cannot write {path}: there is no folder {folder}");
+        // The same folder, because a rename is atomic only within one file system; a random part, because two processes may
+        // write the same target.
+        string temporary = $"{full}.{Path.GetRandomFileName()}.tmp";
+        try
+        {
+            return new FileStream(temporary, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, BufferBytes);
+        }
+        catch (UnauthorizedAccessException)
+        {
+            throw new UnauthorizedAccessException($"cannot write {path}: the folder {folder} may not be written to");
         }
     }
 }

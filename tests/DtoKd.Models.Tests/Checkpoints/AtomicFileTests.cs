@@ -47,8 +47,27 @@ public sealed class AtomicFileTests : IDisposable
     [Fact]
     public void Says_that_the_folder_is_missing()
     {
-        var e = Assert.Throws<DirectoryNotFoundException>(
-            () => AtomicFile.Write(_folder["no/such/state"], stream => stream.WriteByte(1)));
-        Assert.Contains("no/such/state", e.Message);
+        string path = _folder["no/such/state"];
+        var e = Assert.Throws<DirectoryNotFoundException>(() => AtomicFile.Write(path, stream => stream.WriteByte(1)));
+        Assert.Equal($"cannot write {path}: there is no folder {_folder["no/such"]}", e.Message);
+        Assert.Equal(e.Message, Assert.Throws<DirectoryNotFoundException>(() => AtomicFile.RequireWritable(path)).Message);
+    }
+
+    [Fact]
+    public void Says_beforehand_that_a_folder_is_in_the_way()
+    {
+        var e = Assert.Throws<UnauthorizedAccessException>(() => AtomicFile.RequireWritable(_folder.FullName));
+        Assert.Equal($"{_folder.FullName} is a folder; a file is needed", e.Message);
+    }
+
+    [Fact]
+    public void Asking_leaves_nothing_behind_and_an_old_file_as_it_was()
+    {
+        AtomicFile.RequireWritable(_folder["new"]);
+        Assert.Empty(Directory.GetFileSystemEntries(_folder.FullName));
+        string path = _folder.Write("state", [9, 9, 9]);
+        AtomicFile.RequireWritable(path);
+        Assert.Equal([9, 9, 9], File.ReadAllBytes(path));
+        Assert.Equal([path], Directory.GetFileSystemEntries(_folder.FullName));
     }
 }

@@ -74,6 +74,18 @@ public sealed class BadInputTests : IDisposable
     public void What_is_asked_for_has_to_be_there(string arguments, string expected) =>
         AssertRefused(expected, arguments.Split(' '));
 
+    [Theory]
+    [InlineData("verify --json")]
+    [InlineData("verify --html")]
+    [InlineData("toy --html")]
+    [InlineData("convert nowhere.safetensors")]
+    public void Where_the_result_goes_is_looked_at_before_it_is_worked_out(string arguments)
+    {
+        // AssertRefused wants no output either: a table would have come first.
+        AssertRefused($"cannot write {_temp["no/result"]}: there is no folder {_temp["no"]}", [.. arguments.Split(' '), _temp["no/result"]]);
+        AssertRefused($"{_temp.FullName} is a folder", [.. arguments.Split(' '), _temp.FullName]);
+    }
+
     [Fact]
     public void A_run_folder_with_something_in_it_is_not_touched()
     {

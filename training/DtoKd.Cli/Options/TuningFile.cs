@@ -37,11 +37,17 @@ internal static class TuningFile
             host.Error.WriteLine($"{path} is not used ({problem}): dtokd tune writes it anew");
     }
 
+    /// <summary>Throws where <see cref="Add"/> would not be able to write; makes the folder if need be.</summary>
+    public static void RequireWritable(string path)
+    {
+        Directory.CreateDirectory(System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!);
+        AtomicFile.RequireWritable(path);
+    }
+
     /// <summary>Adds what was found for a device.</summary>
     public static void Add(GpuDevice device, string path)
     {
         byte[]? before = File.Exists(path) ? File.ReadAllBytes(path) : null;
-        Directory.CreateDirectory(System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!);
         AtomicFile.Write(path, stream => stream.Write(ProductTuning.Add(device, before)));
     }
 }
