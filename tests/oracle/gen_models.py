@@ -2,7 +2,8 @@
 """Golden fixtures for whole models with weights made by a rule (see README.md in fixtures: 'Weight rule').
 
 usage: gen_models.py SEED OUTDIR [alternate]
-Reference values are float64 (weights and inputs rounded to float32 first); tolerances come from torch's float32 path.
+Reference values are float64 (weights and inputs rounded to float32 first); tolerances come from torch's float32 paths and from the
+gates of ReLUs that float32 does not decide (gates.py).
 """
 import json, math, os, sys, time
 import numpy as np
@@ -14,6 +15,7 @@ from torchvision.models.swin_transformer import SwinTransformer
 from torchvision.models.regnet import RegNet, BlockParams
 from functools import partial
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import gates
 import st
 
 torch.set_num_threads(2)
@@ -167,8 +169,12 @@ def sample(a, k):
 
 def run(name, make, shape, classes, train=False, full=False, teacher=False, note='', cfg=None):
     t0 = time.time()
-    res = {}
-    for dt in (torch.float64, torch.float32):
+    labels = torch.tensor([(7 * b + 3) % classes for b in range(shape[0])])
+    loss_rep = 'cross_entropy(logits, labels, label_smoothing=0.1)'
+    if teacher:
+        loss_rep = '0.5*loss_task + 0.5*loss_hard (loss_task: cls logits, smoothing 0.1; loss_hard: dist logits against argmax of teacher; loss_soft: deit soft form, T = 3, value only)'
+
+    def work(dt):
         m = make()
         sd = {k: torch.from_numpy(np.array(weight(k, tuple(v.shape)))) for k, v in m.state_dict().items() if not k.endswith('relative_position_index')}
         m.load_state_dict(sd, strict=False)
@@ -176,33 +182,32 @@ def run(name, make, shape, classes, train=False, full=False, teacher=False, note
         x = torch.from_numpy(image('input:' + name, shape)).to(dt).requires_grad_(True)
         keep = {}
         y = m.features(x, keep) if isinstance(m, ViT) else tv_features(m, x, keep)
-        labels = torch.tensor([(7 * b + 3) % classes for b in range(shape[0])])
-        loss_rep = 'cross_entropy(logits, labels, label_smoothing=0.1)'
         if teacher:
             tl = torch.from_numpy(4 * rule('teacher:' + name, shape[0] * classes).reshape(shape[0], classes).astype(np.float32)).to(dt)
             keep['loss_task'] = F.cross_entropy(keep['logits_cls'], labels, label_smoothing=.1)
             keep['loss_hard'] = F.cross_entropy(keep['logits_dist'], tl.argmax(1))
             keep['loss_soft'] = F.kl_div(F.log_softmax(keep['logits_dist'] / 3, 1), F.log_softmax(tl / 3, 1), reduction='sum', log_target=True) * 9 / tl.numel()
             loss = .5 * keep['loss_task'] + .5 * keep['loss_hard']
-            loss_rep = '0.5*loss_task + 0.5*loss_hard (loss_task: cls logits, smoothing 0.1; loss_hard: dist logits against argmax of teacher; loss_soft: deit soft form, T = 3, value only)'
         else:
             loss = F.cross_entropy(y, labels, label_smoothing=.1)
         loss.backward()
         bn = {k: v.detach().numpy().astype(np.float64) for k, v in m.state_dict().items() if train and k.endswith(('running_mean', 'running_var'))}
-        res[dt] = ({k: v.detach().numpy().astype(np.float64) for k, v in keep.items()}, y.detach().numpy().astype(np.float64), float(loss), {k: p.grad.numpy().astype(np.float64) for k, p in m.named_parameters()}, x.grad.numpy().astype(np.float64), bn)
-    (k64, y64, l64, g64, x64, b64), (k32, y32, l32, g32, x32, b32) = res[torch.float64], res[torch.float32]
-    tol = lambda a, b: float('%.3g' % max(16 * float(np.abs(a - b).max()), 1e-5 * float(np.abs(a).max()), 1e-7))
-    c = {'id': name, 'config': cfg, 'input_shape': list(shape), 'train': train, 'classes': classes, 'labels': labels.tolist(), 'loss_is': loss_rep, 'loss': l64, 'loss_tol': max(16 * abs(l64 - l32), 1e-5), 'note': note, 'features': [], 'params': [], 'n_params': int(sum(v.size for v in g64.values()))}
+        return ({k: v.detach().numpy().astype(np.float64) for k, v in keep.items()}, y.detach().numpy().astype(np.float64), float(loss), {k: p.grad.numpy().astype(np.float64) for k, p in m.named_parameters()}, x.grad.numpy().astype(np.float64), bn)
+
+    runs = gates.Runs(work)
+    k64, y64, l64, g64, x64, b64 = runs.true
+    tol = lambda pick, error=runs.error: float('%.3g' % max(error(pick), 1e-5 * float(np.abs(pick(runs.true)).max()), 1e-7))
+    c = {'id': name, 'config': cfg, 'input_shape': list(shape), 'train': train, 'classes': classes, 'labels': labels.tolist(), 'loss_is': loss_rep, 'loss': l64, 'loss_tol': max(runs.error(lambda r: r[2]), 1e-5), 'note': note, 'features': [], 'params': [], 'n_params': int(sum(v.size for v in g64.values()))}
     T[f'{name}.logits'] = y64.astype(np.float32)
-    c['logits_tol'] = tol(y64, y32)
+    c['logits_tol'] = tol(lambda r: r[1])
     for k, v in k64.items():
         if v.ndim == 0:
             c[k] = float(v)
             continue
         T[f'{name}.feat.{k}'] = sample(v, 128).astype(np.float32)
-        c['features'].append({'name': k, 'shape': list(v.shape), 'mean': float(v.mean()), 'std': float(v.std()), 'norm': float(np.linalg.norm(v)), 'tol': tol(v, k32[k]), 'norm_tol': max(1e-5 * float(np.linalg.norm(v)), 16 * abs(float(np.linalg.norm(v)) - float(np.linalg.norm(k32[k]))))})
+        c['features'].append({'name': k, 'shape': list(v.shape), 'mean': float(v.mean()), 'std': float(v.std()), 'norm': float(np.linalg.norm(v)), 'tol': tol(lambda r: r[0][k]), 'norm_tol': max(1e-5 * float(np.linalg.norm(v)), runs.error(lambda r: np.linalg.norm(r[0][k])))})
     for i, (k, v) in enumerate(g64.items()):
-        c['params'].append({'name': k, 'shape': list(v.shape), 'grad_norm': float(np.linalg.norm(v)), 'tol': tol(v, g32[k])})
+        c['params'].append({'name': k, 'shape': list(v.shape), 'grad_norm': float(np.linalg.norm(v)), 'tol': tol(lambda r: r[3][k], runs.gradient_error)})
         if full:
             T[f'{name}.grad.{k}'] = v.astype(np.float32)
         else:
@@ -212,7 +217,7 @@ def run(name, make, shape, classes, train=False, full=False, teacher=False, note
             T.setdefault(f'{name}.grad_samples', np.zeros((len(g64), 8), np.float32))[i] = s
     T[f'{name}.grad_input'] = (x64 if full else sample(x64, 128)).astype(np.float32)
     c['grad_input_norm'] = float(np.linalg.norm(x64))
-    c['grad_input_tol'] = tol(x64, x32)
+    c['grad_input_tol'] = tol(lambda r: r[4], runs.gradient_error)
     for k in b64:
         if full or k.split('.')[0] == 'stem' or 'block4' in k:
             T[f'{name}.bn.{k}'] = b64[k].astype(np.float32)
@@ -222,7 +227,7 @@ def run(name, make, shape, classes, train=False, full=False, teacher=False, note
     k0 = next(iter(g64))
     c['rule_check'] = {'param': k0, 'first4': [float(v) for v in weight(k0, tuple(g64[k0].shape)).reshape(-1)[:4]], 'input_first4': [float(v) for v in image('input:' + name, shape).reshape(-1)[:4]]}
     C.append(c)
-    print(f'{name}: params {c["n_params"]} loss {l64:.4f} logits std {y64.std():.3f} tol {c["logits_tol"]:.2g} feat std', [round(f['std'], 2) for f in c['features']][-6:], f'grad norms {min(p["grad_norm"] for p in c["params"]):.2g}..{max(p["grad_norm"] for p in c["params"]):.2g}', f'{time.time() - t0:.0f}s', flush=True)
+    print(f'{name}: params {c["n_params"]} undecided gates {runs.undecided} loss {l64:.4f} logits std {y64.std():.3f} tol {c["logits_tol"]:.2g} feat std', [round(f['std'], 2) for f in c['features']][-6:], f'grad norms {min(p["grad_norm"] for p in c["params"]):.2g}..{max(p["grad_norm"] for p in c["params"]):.2g}', f'{time.time() - t0:.0f}s', flush=True)
 
 
 LN = partial(nn.LayerNorm, eps=1e-5)
