@@ -176,7 +176,7 @@ internal sealed unsafe class CrossEntropyCpu : ICrossEntropyKernels
         private static void Slopes<V>(float* x, float* weight, float* dx, V max, V logSum, V total, V uniform, long left)
             where V : unmanaged, IFloatLane<V>
         {
-            var p = V.Exp(LaneRow.Load<V>(x, left) - max - logSum);
+            var p = LaneMath.ExpOfNegative(LaneRow.Load<V>(x, left) - max - logSum);
             var q = weight == null ? uniform : uniform * LaneRow.Load<V>(weight, left);
             LaneRow.Store((p * total) - q, dx, left);
         }
@@ -194,7 +194,7 @@ internal sealed unsafe class CrossEntropyCpu : ICrossEntropyKernels
                 if (dx != null)
                 {
                     var q = V.MultiplyAdd(certain, LaneRow.Load<V>(t + i, left), uniform);
-                    LaneRow.Store(g * ((V.Exp(logP) * sum) - q), dx + i, left);
+                    LaneRow.Store(g * ((LaneMath.ExpOfNegative(logP) * sum) - q), dx + i, left);
                 }
 
                 if (dt != null)

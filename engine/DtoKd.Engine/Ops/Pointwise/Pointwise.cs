@@ -150,22 +150,62 @@ internal static unsafe partial class Pointwise
         });
     }
 
+    /// <summary>One row; of the operands, each is next to next, one number, or at an even distance.</summary>
     private static void Row<TMap, V>(TMap map, float* y, Operand a, Operand b, Operand c, long count)
         where TMap : struct, IMap
         where V : unmanaged, IFloatLane<V>
     {
-        long i = 0;
-        for (; i + V.Width <= count; i += V.Width)
+        if (a.IsSpread || (TMap.Arity > 1 && b.IsSpread) || (TMap.Arity > 2 && c.IsSpread))
         {
-            var x = a.Load<V>(i);
-            V.Store(map.Map(x, TMap.Arity > 1 ? b.Load<V>(i) : x, TMap.Arity > 2 ? c.Load<V>(i) : x), y + i);
+            SpreadRow<TMap, V>(map, y, a, b, c, count);
+            return;
         }
 
-        int rest = (int)(count - i);
+        // A number is a vector that the loop does not move on from: then there is one loop for all, without a branch in it.
+        float* room = stackalloc float[3 * V.Width];
+        float* pa = a.Start<V>(room);
+        float* pb = TMap.Arity > 1 ? b.Start<V>(room + V.Width) : pa;
+        float* pc = TMap.Arity > 2 ? c.Start<V>(room + (2 * V.Width)) : pa;
+        long sa = a.Stride * V.Width, sb = b.Stride * V.Width, sc = c.Stride * V.Width;
+        float* end = y + count;
+        for (; y + V.Width <= end; y += V.Width)
+        {
+            var x = V.Load(pa);
+            V.Store(map.Map(x, TMap.Arity > 1 ? V.Load(pb) : x, TMap.Arity > 2 ? V.Load(pc) : x), y);
+            pa += sa;
+            pb += sb;
+            pc += sc;
+        }
+
+        long rest = end - y;
         if (rest == 0)
             return;
-        var tail = a.LoadPart<V>(i, rest);
-        V.StorePart(map.Map(tail, TMap.Arity > 1 ? b.LoadPart<V>(i, rest) : tail, TMap.Arity > 2 ? c.LoadPart<V>(i, rest) : tail), y + i, rest);
+        var tail = Part<V>(pa, sa, rest);
+        V.StorePart(
+            map.Map(tail, TMap.Arity > 1 ? Part<V>(pb, sb, rest) : tail, TMap.Arity > 2 ? Part<V>(pc, sc, rest) : tail), y, rest);
+    }
+
+    private static V Part<V>(float* from, long stride, long count)
+        where V : unmanaged, IFloatLane<V> => stride == 0 ? V.Load(from) : V.LoadPart(from, count, 0);
+
+    // Gathers what is spread, a piece of the row at a time.
+    private static void SpreadRow<TMap, V>(TMap map, float* y, Operand a, Operand b, Operand c, long count)
+        where TMap : struct, IMap
+        where V : unmanaged, IFloatLane<V>
+    {
+        const int Piece = 128;
+        float* room = stackalloc float[3 * Piece];
+        for (long i = 0; i < count; i += Piece)
+        {
+            int length = (int)Math.Min(Piece, count - i);
+            Row<TMap, V>(
+                map,
+                y + i,
+                a.Gathered(i, length, room),
+                TMap.Arity > 1 ? b.Gathered(i, length, room + Piece) : default,
+                TMap.Arity > 2 ? c.Gathered(i, length, room + (2 * Piece)) : default,
+                length);
+        }
     }
 
     /// <summary>A row of floats at an even distance; 0 repeats one number.</summary>
@@ -173,21 +213,28 @@ internal static unsafe partial class Pointwise
     {
         private readonly float* _start = start;
 
-        public V Load<V>(long i)
-            where V : unmanaged, IFloatLane<V> =>
-            stride == 1 ? V.Load(_start + i) : LoadPart<V>(i, V.Width);
+        public long Stride { get; } = stride;
 
-        public V LoadPart<V>(long i, int count)
+        public bool IsSpread => Stride is not (0 or 1);
+
+        /// <summary>Where to read vectors from; a number is first written to <paramref name="room"/> for one.</summary>
+        public float* Start<V>(float* room)
             where V : unmanaged, IFloatLane<V>
         {
-            if (stride == 0)
-                return V.Broadcast(*_start);
-            if (stride == 1)
-                return V.LoadPart(_start + i, count, 0);
-            float* gathered = stackalloc float[V.Width];
-            for (int k = 0; k < count; k++)
-                gathered[k] = _start[(i + k) * stride];
-            return V.Load(gathered);
+            if (Stride != 0)
+                return _start;
+            V.Store(V.Broadcast(*_start), room);
+            return room;
+        }
+
+        /// <summary>A piece of the row, copied to <paramref name="room"/> if it is spread.</summary>
+        public Operand Gathered(long first, int count, float* room)
+        {
+            if (!IsSpread)
+                return new(_start + (first * Stride), Stride);
+            for (int i = 0; i < count; i++)
+                room[i] = _start[(first + i) * Stride];
+            return new(room, 1);
         }
     }
 

@@ -115,7 +115,7 @@ internal sealed unsafe class SoftmaxCpu : ISoftmaxKernels
         private static V Exponential<V>(float* x, float* y, V max, long left)
             where V : unmanaged, IFloatLane<V>
         {
-            var e = V.Exp(LaneRow.Load<V>(x, left, float.NegativeInfinity) - max);
+            var e = LaneMath.ExpOfNegative(LaneRow.Load<V>(x, left, float.NegativeInfinity) - max);
             LaneRow.Store(e, y, left);
             return e;
         }
@@ -152,7 +152,7 @@ internal sealed unsafe class SoftmaxCpu : ISoftmaxKernels
             for (long i = 0; i < length; i++)
             {
                 var shifted = LaneRow.Load<V>(x + (i * inner), width) - max;
-                var e = V.Exp(shifted);
+                var e = LaneMath.ExpOfNegative(shifted);
                 LaneRow.Store(logarithm ? shifted : e, y + (i * inner), width);
                 sum += e;
             }
@@ -230,7 +230,7 @@ internal sealed unsafe class SoftmaxCpu : ISoftmaxKernels
             where V : unmanaged, IFloatLane<V>
         {
             V d = LaneRow.Load<V>(dy, left), v = LaneRow.Load<V>(y, left);
-            d = logarithm ? d - (V.Exp(v) * sum) : v * (d - sum);
+            d = logarithm ? d - (LaneMath.ExpOfNegative(v) * sum) : v * (d - sum);
             if (accumulate)
                 d += LaneRow.Load<V>(dx, left);
             LaneRow.Store(d, dx, left);

@@ -32,7 +32,7 @@ internal static unsafe class LaneRow
             V.StorePart(value, target, left);
     }
 
-    /// <summary>The largest element; NaN if there is one, minus infinity if there is none.</summary>
+    /// <summary>The largest element that is a number, minus infinity if there is none.</summary>
     public static float Max<V>(float* x, long count)
         where V : unmanaged, IFloatLane<V>
     {
@@ -40,14 +40,19 @@ internal static unsafe class LaneRow
         long i = 0;
         for (; i + (2 * V.Width) <= count; i += 2 * V.Width)
         {
-            a = V.Max(a, V.Load(x + i));
-            b = V.Max(b, V.Load(x + i + V.Width));
+            a = Larger(a, V.Load(x + i));
+            b = Larger(b, V.Load(x + i + V.Width));
         }
 
         for (; i < count; i += V.Width)
-            a = V.Max(a, Load<V>(x + i, count - i, float.NegativeInfinity));
-        return V.Largest(V.Max(a, b));
+            a = Larger(a, Load<V>(x + i, count - i, float.NegativeInfinity));
+        return V.Largest(Larger(a, b));
     }
+
+    // Half the instructions of V.Max, which looks for NaN.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Larger<V>(V a, V b)
+        where V : unmanaged, IFloatLane<V> => V.Select(V.Less(a, b), b, a);
 
     /// <summary>The sum of <paramref name="term"/>(a, b) over two rows; pass a row twice if the term reads one.</summary>
     public static double Sum<V, TTerm>(TTerm term, float* a, float* b, long count)
@@ -146,11 +151,12 @@ internal readonly struct Product<V> : ITerm<V>
     public V Of(V a, V b) => a * b;
 }
 
-/// <summary>exp(scale (x - shift)).</summary>
+/// <summary>exp(scale (x - shift)), of which the shift is the largest x and the scale above 0; NaN for NaN.</summary>
 internal readonly struct ShiftedExp<V>(V shift, V scale) : ITerm<V>
     where V : unmanaged, IFloatLane<V>
 {
-    public V Of(V a, V b) => V.Exp((a - shift) * scale);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Of(V a, V b) => LaneMath.ExpOfNegative((a - shift) * scale);
 }
 
 /// <summary>The signed distance from a number.</summary>
