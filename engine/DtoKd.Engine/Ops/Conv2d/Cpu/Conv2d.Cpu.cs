@@ -153,7 +153,7 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
         device.Team.ForRange((long)g.N * g.O, Math.Max(1, PlaneGrain / area), (start, end) =>
         {
             for (long plane = start; plane < end; plane++)
-                stored.Store<V>(py + (plane * area), area, (int)(plane % g.O), py, plane * area);
+                stored.Store<V>(py + (plane * area), 0, 1, area, (int)(plane % g.O), py, plane * area, 0);
         });
     }
 

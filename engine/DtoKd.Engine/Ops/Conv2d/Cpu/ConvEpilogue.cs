@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace DtoKd.Engine.Cpu;
 
@@ -23,44 +24,75 @@ internal unsafe struct ConvEpilogue
     /// <summary>Add to what y holds.</summary>
     public bool Accumulate;
 
-    /// <summary>Stores neighbouring sums of one channel.</summary>
+    /// <summary>Stores neighbouring sums of some channels.</summary>
     /// <param name="sums">The sums.</param>
-    /// <param name="count">How many.</param>
-    /// <param name="channel">The channel, of all groups.</param>
+    /// <param name="sumStride">From one channel's sums to the next's.</param>
+    /// <param name="channels">How many channels.</param>
+    /// <param name="count">How many sums of each.</param>
+    /// <param name="channel">The first channel, of all groups.</param>
     /// <param name="y">The whole result.</param>
-    /// <param name="at">Where in it they belong.</param>
+    /// <param name="at">Where in it the first channel's sums belong.</param>
+    /// <param name="stride">From there to the place of the next channel's.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public readonly void Store<V>(float* sums, int count, int channel, float* y, long at)
+    public readonly void Store<V>(float* sums, long sumStride, int channels, int count, int channel, float* y, long at, long stride)
         where V : unmanaged, IFloatLane<V>
     {
-        float scale = Scale == null ? 1 : Scale[channel], shift = Shift == null ? 0 : Shift[channel];
         float floor = Relu ? 0 : float.NegativeInfinity;
         float* residual = Residual == null ? null : Residual + at;
         y += at;
-        V s = V.Broadcast(scale), b = V.Broadcast(shift), f = V.Broadcast(floor);
+        V f = V.Broadcast(floor);
+        int whole = count / V.Width * V.Width;
         // The rest of a row is its last vector, read before another one is stored there: sums may lie in y itself.
-        int rest = count >= V.Width && !Accumulate ? count - V.Width : count;
-        var last = rest < count ? Apply(V.Load(sums + rest), s, b, residual == null ? default : residual + rest, f) : f;
-        int i = 0;
-        for (; i + V.Width <= count; i += V.Width)
+        int rest = whole < count && whole > 0 && !Accumulate ? count - V.Width : count;
+        for (int row = 0; row < channels; row++, channel++)
         {
-            var value = Apply(V.Load(sums + i), s, b, residual == null ? default : residual + i, f);
-            V.Store(Accumulate ? value + V.Load(y + i) : value, y + i);
-        }
+            float scale = Scale == null ? 1 : Scale[channel], shift = Shift == null ? 0 : Shift[channel];
+            V s = V.Broadcast(scale), b = V.Broadcast(shift);
+            var last = rest < count ? Apply(V.Load(sums + rest), s, b, residual == null ? default : residual + rest, f) : f;
+            int i = 0;
+            for (; i < whole; i += V.Width)
+            {
+                var value = Apply(V.Load(sums + i), s, b, residual == null ? default : residual + i, f);
+                V.Store(Accumulate ? value + V.Load(y + i) : value, y + i);
+            }
 
-        if (rest < count)
-        {
-            V.Store(last, y + rest);
-            return;
-        }
+            if (rest < count)
+            {
+                V.Store(last, y + rest);
+                i = count;
+            }
 
-        for (; i < count; i++)
-        {
-            float value = MathF.FusedMultiplyAdd(sums[i], scale, shift);
+            for (; i < count; i++)
+            {
+                float value = MathF.FusedMultiplyAdd(sums[i], scale, shift);
+                if (residual != null)
+                    value += residual[i];
+                value = MathF.Max(value, floor);
+                y[i] = Accumulate ? value + y[i] : value;
+            }
+
+            sums += sumStride;
+            y += stride;
             if (residual != null)
-                value += residual[i];
-            value = MathF.Max(value, floor);
-            y[i] = Accumulate ? value + y[i] : value;
+                residual += stride;
+        }
+    }
+
+    /// <summary>Asks for what <see cref="Store{V}"/> will read and write.</summary>
+    /// <inheritdoc cref="Store{V}"/>
+    public readonly void Prefetch(int channels, int count, float* y, long at, long stride)
+    {
+        const int Line = Pool.Alignment / sizeof(float);
+        if (!Sse.IsSupported)
+            return;
+        for (int row = 0; row < channels; row++, at += stride)
+        {
+            for (int i = 0; i < count + Line - 1; i += Line)
+            {
+                Sse.Prefetch0(y + at + i);
+                if (Residual != null)
+                    Sse.Prefetch0(Residual + at + i);
+            }
         }
     }
 

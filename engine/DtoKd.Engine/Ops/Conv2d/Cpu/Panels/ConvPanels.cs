@@ -10,13 +10,14 @@ namespace DtoKd.Engine.Cpu;
 /// what a matrix product packs anyway.
 /// </summary>
 /// <remarks>
-/// A task makes a block of channels by a block of pixels in its scratch, in the L2, and stores it by way of the epilogue. The
-/// cuts follow from the shape alone.
+/// A task makes a block of channels by a block of pixels in its scratch, in the L2. Weights stream past, each panel fetched
+/// while the one before is used; and a finished tile is stored at once by way of the epilogue, to places that were asked for
+/// before its last sums were made. The cuts follow from the shape alone.
 /// </remarks>
 internal static unsafe class ConvPanels
 {
-    // A panel of 192 steps by 32 pixels takes 24 KiB: it stays in an L1 of 32 KiB while the weights stream past.
-    private const int DepthBlock = 192;
+    // A panel of 256 steps by 14 channels takes 14 KiB: it stays in the L1 while the panels of pixels pass by from the L2.
+    private const int DepthBlock = 256;
 
     // Channels by pixels that one task makes: their sums take 640 KiB. Many channels and few pixels save gathering the pixels
     // anew; weights that are larger than half an L3 are read the less often the more pixels there are.
@@ -89,37 +90,32 @@ internal static unsafe class ConvPanels
         for (int k = 0; k < steps; k += depth)
         {
             int length = Math.Min(depth, steps - k);
+            bool isLast = k + length == steps;
             source.Gather<V>(x, group, k, length, runs, runCount, TKernel.Columns, b);
             float* a = packed + (((((long)group * Pieces(steps, depth)) + (k / depth)) * panels) + firstPanel) * PanelLength<TKernel>(depth);
-            for (int j = 0; j < pixelPanels; j++)
+            for (int i = 0; i < panelCount; i++, a += PanelLength<TKernel>(depth))
             {
-                for (int i = 0; i < panelCount; i++)
+                for (int j = 0; j < pixelPanels; j++)
                 {
+                    int at = j * TKernel.Columns;
+                    float* c = sums + ((long)i * TKernel.Rows * stride) + at;
+                    var place = new TilePlace(
+                        g, group, (firstPanel + i) * TKernel.Rows, TKernel.Rows, firstPixel + at, Math.Min(TKernel.Columns, pixels - at));
+                    if (isLast)
+                        place.Prefetch(epilogue, y);
                     TKernel.Tile(
                         length,
-                        new TilePanels(
-                            a + (i * PanelLength<TKernel>(depth)), TKernel.Rows, b + ((long)j * TKernel.Columns * length), TKernel.Columns),
-                        sums + ((long)i * TKernel.Rows * stride) + (j * TKernel.Columns), stride, tile);
+                        new TilePanels(a, TKernel.Rows, b + ((long)at * length), TKernel.Columns)
+                        {
+                            AAhead = j == 0 ? PanelLength<TKernel>(depth) : 0,
+                        },
+                        c, stride, tile);
+                    if (isLast)
+                        place.Store<V>(epilogue, c, stride, y);
                 }
             }
 
             tile.AddC = true;
-        }
-
-        int firstChannel = firstPanel * TKernel.Rows, channels = Math.Min(rows, g.GroupO - firstChannel);
-        long area = (long)g.OH * g.OW;
-        for (int at = 0; at < pixels;)
-        {
-            long image = (firstPixel + at) / area, within = (firstPixel + at) % area;
-            int count = (int)Math.Min(pixels - at, area - within);
-            for (int o = 0; o < channels; o++)
-            {
-                int channel = (group * g.GroupO) + firstChannel + o;
-                epilogue.Store<V>(
-                    sums + ((long)o * stride) + at, count, channel, y, (((image * g.O) + channel) * area) + within);
-            }
-
-            at += count;
         }
     }
 
@@ -164,6 +160,45 @@ internal static unsafe class ConvPanels
     private static int Pieces(int length, int piece) => (length + piece - 1) / piece;
 
     private static int Even(int length, int pieces, int multiple) => Pieces(Pieces(length, pieces), multiple) * multiple;
+}
+
+/// <summary>Where a tile of sums belongs: some channels of one group by pixels that may lie in several images.</summary>
+internal readonly unsafe struct TilePlace(Conv2dGeometry g, int group, int firstChannel, int rows, long firstPixel, int pixels)
+{
+    private readonly int _channel = (group * g.GroupO) + firstChannel;
+    private readonly int _channels = Math.Min(rows, g.GroupO - firstChannel);
+
+    /// <summary>Asks for the places ahead of <see cref="Store{V}"/>.</summary>
+    public void Prefetch(in ConvEpilogue epilogue, float* y)
+    {
+        for (int at = 0; at < pixels;)
+        {
+            var (start, count) = Piece(at);
+            epilogue.Prefetch(_channels, count, y, start, Area);
+            at += count;
+        }
+    }
+
+    /// <summary>Stores the sums by way of the epilogue.</summary>
+    public void Store<V>(in ConvEpilogue epilogue, float* sums, long stride, float* y)
+        where V : unmanaged, IFloatLane<V>
+    {
+        for (int at = 0; at < pixels;)
+        {
+            var (start, count) = Piece(at);
+            epilogue.Store<V>(sums + at, stride, _channels, count, _channel, y, start, Area);
+            at += count;
+        }
+    }
+
+    private long Area => (long)g.OH * g.OW;
+
+    /// <summary>The pixels of one image from a place of the tile on: where the first belongs, and how many.</summary>
+    private (long Start, int Count) Piece(int at)
+    {
+        long image = (firstPixel + at) / Area, within = (firstPixel + at) % Area;
+        return ((((image * g.O) + _channel) * Area) + within, (int)Math.Min(pixels - at, Area - within));
+    }
 }
 
 /// <summary>Neighbouring results of one row, or of one image where pixels do not mix: where they read at the kernel's first tap.</summary>

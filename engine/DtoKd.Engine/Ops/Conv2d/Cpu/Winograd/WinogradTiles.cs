@@ -141,11 +141,11 @@ internal sealed unsafe class WinogradTiles
             int width = Math.Min(2 * count, _g.OW - (2 * column));
             long to = ((((((long)image * _g.O) + channel) * _g.OH) + (2 * row)) * _g.OW) + (2 * column);
             Interleave(halves, halves + _half, count, line);
-            epilogue.Store<V>(line, width, channel, y, to);
+            epilogue.Store<V>(line, 0, 1, width, channel, y, to, 0);
             if ((2 * row) + 1 == _g.OH)
                 continue;
             Interleave(halves + (2 * _half), halves + (3 * _half), count, line);
-            epilogue.Store<V>(line, width, channel, y, to + _g.OW);
+            epilogue.Store<V>(line, 0, 1, width, channel, y, to + _g.OW, 0);
         }
     }
 
