@@ -141,10 +141,11 @@ public sealed class RegNetY : VisionModel
         public Tensor Forward(Tensor x)
         {
             using var scope = x.Step!.Scope();
-            var z = _excite.Forward(_conv2.Forward(_conv1.Forward(x)));
+            var z = _conv2.Forward(_conv1.Forward(x));
+            var gate = _excite.Gate(z);
             if (!x.Step!.IsTraining)
-                return scope.Return(_conv3.ForwardFixed(z, _downsample?.Forward(x) ?? x));
-            var y = _conv3.Forward(z);
+                return scope.Return(_conv3.ForwardFixed(z, gate, _downsample?.Forward(x) ?? x));
+            var y = _conv3.Forward(z * gate);
             return scope.Return(Op.Relu(Op.DropPath(y, _dropPath) + (_downsample?.Forward(x) ?? x)));
         }
     }
@@ -155,10 +156,8 @@ public sealed class RegNetY : VisionModel
         private readonly Conv2d _squeeze = new(scope["fc1"], channels, squeezed, 1, bias: true);
         private readonly Conv2d _excite = new(scope["fc2"], squeezed, channels, 1, bias: true);
 
-        public Tensor Forward(Tensor x)
-        {
-            var weights = _excite.Forward(Op.Relu(_squeeze.Forward(Op.Mean(x, [2, 3], keepAxes: true))));
-            return x * Op.Sigmoid(weights);
-        }
+        /// <summary>The weights [N, channels, 1, 1].</summary>
+        public Tensor Gate(Tensor x) =>
+            Op.Sigmoid(_excite.Forward(Op.Relu(_squeeze.Forward(Op.Mean(x, [2, 3], keepAxes: true)))));
     }
 }

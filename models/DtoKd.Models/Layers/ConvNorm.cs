@@ -61,6 +61,9 @@ public sealed class ConvNorm
         return _relu ? Op.Relu(y) : y;
     }
 
-    /// <summary>Outside of training: the positive part of the layers' result plus a shortcut of its shape.</summary>
-    public Tensor ForwardFixed(Tensor x, Tensor shortcut) => _conv.Forward(x, _norm.Fixed, shortcut, relu: true);
+    /// <summary>
+    /// Outside of training: the positive part of the layers' result for x, its channels multiplied by a gate [N, inputs, 1, 1],
+    /// plus a shortcut of the result's shape.
+    /// </summary>
+    public Tensor ForwardFixed(Tensor x, Tensor gate, Tensor shortcut) => _conv.Forward(x, _norm.Fixed, shortcut, relu: true, gate);
 }

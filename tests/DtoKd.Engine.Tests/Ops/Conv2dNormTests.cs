@@ -10,6 +10,7 @@ public class Conv2dNormTests
         { 18, 21, 3, 1, 1, 9 },
         { 34, 32, 3, 1, 2, 13 },
         { 40, 13, 1, 1, 1, 7 },
+        { 24, 40, 1, 1, 2, 9 },
         { 32, 56, 3, 2, 2, 11 },
         { 6, 4, 3, 1, 2, 9 },
     };
@@ -31,6 +32,22 @@ public class Conv2dNormTests
             var residual = Random(step, conv.Shape, 7);
             AssertClose(plain + residual, c.Run(residual, relu: false));
             AssertClose(Op.Relu(plain + residual), c.Run(residual, relu: true));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Shapes))]
+    public void A_gate_equals_a_product_before_on_every_vector_width(
+        int inputs, int outputs, int kernel, int stride, int groups, int size)
+    {
+        foreach (var simd in Enum.GetValues<SimdLevel>())
+        {
+            using var device = new CpuDevice(2, simd);
+            using var step = Step.Evaluation(device);
+            var c = new Case(step, inputs, outputs, kernel, stride, groups, size);
+            var gate = Random(step, [3, inputs, 1, 1], 8);
+            Tensor Run(Tensor x, Tensor? gate) => Op.Conv2dNorm(x, c.Weight, c.Norm, null, false, stride, kernel / 2, groups, gate);
+            Assert.Equal(Run(c.X * gate, null).ToArray<float>(), Run(c.X, gate).ToArray<float>());
         }
     }
 

@@ -15,6 +15,7 @@ public static partial class Op
     /// <param name="stride">Pixels from one window to the next; 1 when null.</param>
     /// <param name="padding">Zeros around the image on each side; 0 when null.</param>
     /// <param name="groups">Output channels of one group see the input channels of that group only.</param>
+    /// <param name="gate">Factors [N, C, 1, 1] of x's channels, as squeeze-excite makes them; or null.</param>
     /// <returns>[N, O, OH, OW].</returns>
     /// <exception cref="ArgumentException">Shapes that do not fit, or a kernel larger than the padded image.</exception>
     public static Tensor Conv2dNorm(
@@ -25,14 +26,15 @@ public static partial class Op
         bool relu = false,
         Pair? stride = null,
         Pair? padding = null,
-        int groups = 1)
+        int groups = 1,
+        Tensor? gate = null)
     {
         const string op = "conv2d_norm";
-        var step = Step.Of(op, x, weight, residual);
-        if (Conv2dKernels.For(x) is not IConv2dNormKernels kernels || step.Tracks(x, weight, norm.Weight, norm.Bias, residual))
+        var step = Step.Of(op, x, weight, residual, gate);
+        if (Conv2dKernels.For(x) is not IConv2dNormKernels kernels || step.Tracks(x, weight, norm.Weight, norm.Bias, residual, gate))
         {
             var y = BatchNorm(
-                Conv2d(x, weight, null, stride, padding, 1, groups), norm.Weight, norm.Bias, norm.Mean, norm.Variance,
+                Conv2d(gate is null ? x : x * gate, weight, null, stride, padding, 1, groups), norm.Weight, norm.Bias, norm.Mean, norm.Variance,
                 training: false, eps: norm.Epsilon);
             y = residual is null ? y : y + residual;
             return relu ? Relu(y) : y;
@@ -45,11 +47,15 @@ public static partial class Op
         Require.Shape(op, "mean", norm.Mean, channels, x);
         Require.Shape(op, "variance", norm.Variance, channels, x);
         Require.Shape(op, "residual", residual, geometry.Output, x);
+        Require.Shape(op, "gate", gate, new Shape(geometry.N, geometry.C, 1, 1), x);
+        if (gate is not null && !kernels.TakesGate(geometry))
+            (x, gate) = (x * gate, null);
         var result = step.New(geometry.Output, x.DType, op);
         var contiguous = new FixedNorm(
             Contiguous(norm.Weight), Contiguous(norm.Bias), Contiguous(norm.Mean), Contiguous(norm.Variance), norm.Epsilon);
         kernels.Forward(
-            geometry, Contiguous(x), Contiguous(weight), contiguous, residual is null ? null : Contiguous(residual), relu, result);
+            geometry, Contiguous(x), gate is null ? null : Contiguous(gate), Contiguous(weight), contiguous,
+            residual is null ? null : Contiguous(residual), relu, result);
         return result;
     }
 }
@@ -65,6 +71,10 @@ public sealed record FixedNorm(Tensor Weight, Tensor Bias, Tensor Mean, Tensor V
 /// <summary>A kernel for <see cref="Op.Conv2dNorm"/>, of a device whose convolutions offer it.</summary>
 internal interface IConv2dNormKernels
 {
-    /// <summary>y = relu(norm(conv(x, w)) + residual); all tensors are contiguous.</summary>
-    void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, FixedNorm norm, Tensor? residual, bool relu, Tensor y);
+    /// <summary>Whether <see cref="Forward"/> can multiply x by a gate as it reads it.</summary>
+    bool TakesGate(Conv2dGeometry geometry);
+
+    /// <summary>y = relu(norm(conv(x gate, w)) + residual); all tensors are contiguous.</summary>
+    void Forward(
+        Conv2dGeometry geometry, Tensor x, Tensor? gate, Tensor w, FixedNorm norm, Tensor? residual, bool relu, Tensor y);
 }

@@ -48,10 +48,13 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
     public void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, Tensor? bias, Tensor y, bool accumulate)
     {
         var epilogue = new ConvEpilogue { Shift = bias is null ? null : bias.Pointer<float>(), Accumulate = accumulate };
-        Forward(geometry, x, w, epilogue, y);
+        Forward(geometry, x, null, w, epilogue, y);
     }
 
-    public void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, FixedNorm norm, Tensor? residual, bool relu, Tensor y)
+    public bool TakesGate(Conv2dGeometry geometry) => geometry.Flattened() is { KernelArea: 1, OH: 1 } flat && flat.W == flat.OW && ConvPanels.Suits(flat);
+
+    public void Forward(
+        Conv2dGeometry geometry, Tensor x, Tensor? gate, Tensor w, FixedNorm norm, Tensor? residual, bool relu, Tensor y)
     {
         var affine = new Storage(((CpuDevice)x.Device).Pool, 2L * geometry.O * sizeof(float), "conv2d_norm");
         try
@@ -72,7 +75,7 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
                 Residual = residual is null ? null : residual.Pointer<float>(),
                 Relu = relu,
             };
-            Forward(geometry, x, w, epilogue, y);
+            Forward(geometry, x, gate, w, epilogue, y);
         }
         finally
         {
@@ -116,30 +119,37 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
         }
     }
 
-    private static void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, in ConvEpilogue epilogue, Tensor y)
+    private static void Forward(
+        Conv2dGeometry geometry, Tensor x, Tensor? gate, Tensor w, in ConvEpilogue epilogue, Tensor y)
     {
         geometry = geometry.Flattened();
         var device = (CpuDevice)x.Device;
         switch (device.Simd)
         {
             case SimdLevel.Avx512:
-                Forward<Lane512, Avx512Kernel>(device, geometry, x, w, epilogue, y);
+                Forward<Lane512, Avx512Kernel>(device, geometry, x, gate, w, epilogue, y);
                 break;
             case SimdLevel.Avx2:
-                Forward<Lane256, Avx2Kernel>(device, geometry, x, w, epilogue, y);
+                Forward<Lane256, Avx2Kernel>(device, geometry, x, gate, w, epilogue, y);
                 break;
             default:
-                Forward<LaneVector, PortableKernel>(device, geometry, x, w, epilogue, y);
+                Forward<LaneVector, PortableKernel>(device, geometry, x, gate, w, epilogue, y);
                 break;
         }
     }
 
     private static void Forward<V, TKernel>(
-        CpuDevice device, Conv2dGeometry g, Tensor x, Tensor w, in ConvEpilogue epilogue, Tensor y)
+        CpuDevice device, Conv2dGeometry g, Tensor x, Tensor? gate, Tensor w, in ConvEpilogue epilogue, Tensor y)
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
         float* px = x.Pointer<float>(), pw = w.Pointer<float>(), py = y.Pointer<float>();
+        if (gate is not null)
+        {
+            ConvPanels.Run<V, TKernel>(device, g, px, gate.Pointer<float>(), ConvWeight.Forward(pw, g), epilogue, py);
+            return;
+        }
+
         if (TryPanels<V, TKernel>(device, g, px, ConvWeight.Forward(pw, g), epilogue, py))
             return;
         bool plain = epilogue is { Residual: null, Scale: null, Relu: false };
@@ -189,7 +199,7 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
         else if (Winograd.Suits(g))
             Winograd.Run<V, TKernel>(device, g, x, w, epilogue, y);
         else if (ConvPanels.Suits(g))
-            ConvPanels.Run<V, TKernel>(device, g, x, w, epilogue, y);
+            ConvPanels.Run<V, TKernel>(device, g, x, null, w, epilogue, y);
         else
             return false;
         return true;

@@ -19,7 +19,10 @@ internal sealed class Conv2dGpu(int? tile = null, MatmulPrecision? precision = n
             Forward(geometry, x, w, new() { Bias = bias, Accumulate = accumulate }, y);
     }
 
-    public void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, FixedNorm norm, Tensor? residual, bool relu, Tensor y)
+    public bool TakesGate(Conv2dGeometry geometry) => false;
+
+    public void Forward(
+        Conv2dGeometry geometry, Tensor x, Tensor? gate, Tensor w, FixedNorm norm, Tensor? residual, bool relu, Tensor y)
     {
         if (y.Count == 0)
             return;

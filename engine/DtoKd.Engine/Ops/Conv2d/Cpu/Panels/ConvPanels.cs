@@ -31,9 +31,9 @@ internal static unsafe class ConvPanels
     /// <summary>Whether a group has enough channels to fill a panel of weights.</summary>
     public static bool Suits(Conv2dGeometry g) => g.GroupO >= 12 && g.GroupC * g.KernelArea >= 8;
 
-    /// <summary>y = conv(x, w), stored by way of the epilogue.</summary>
+    /// <summary>y = conv(x gate, w), stored by way of the epilogue; the gate, one factor for each image and channel, may be null.</summary>
     public static void Run<V, TKernel>(
-        CpuDevice device, Conv2dGeometry g, float* x, ConvWeight w, in ConvEpilogue epilogue, float* y)
+        CpuDevice device, Conv2dGeometry g, float* x, float* gate, ConvWeight w, in ConvEpilogue epilogue, float* y)
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
@@ -54,7 +54,7 @@ internal static unsafe class ConvPanels
             int perBlock = (int)Math.Clamp(wanted, 1, BlockPanels * spread);
             int blocks = checked((int)((pixelPanels + perBlock - 1) / perBlock));
             perBlock = (int)((pixelPanels + blocks - 1) / blocks);
-            var source = new ConvPixels(g);
+            var source = new ConvPixels(g, gate);
             var stored = epilogue;
             device.Team.For(blocks * g.Groups * parts, task =>
             {
@@ -225,7 +225,15 @@ internal sealed unsafe class ConvPixels
 
     private readonly Conv2dGeometry _g;
 
-    public ConvPixels(Conv2dGeometry geometry) => _g = geometry;
+    private readonly float* _gate;
+
+    /// <param name="geometry">The convolution.</param>
+    /// <param name="gate">One factor for each image and channel, or null.</param>
+    public ConvPixels(Conv2dGeometry geometry, float* gate)
+    {
+        _g = geometry;
+        _gate = gate;
+    }
 
     /// <summary>Cuts a range of results into runs, none of which crosses a multiple of <paramref name="panel"/>.</summary>
     public int Runs(long first, int count, int panel, PixelRun* runs)
@@ -270,7 +278,8 @@ internal sealed unsafe class ConvPixels
         {
             var run = runs[r];
             float* target = to + ((long)(run.At / panel) * panel * steps) + (run.At % panel);
-            float* image = x + ((((long)run.Image * _g.Groups) + group) * _g.GroupC * plane);
+            long firstChannel = (((long)run.Image * _g.Groups) + group) * _g.GroupC;
+            float* image = x + (firstChannel * plane), gate = _gate == null ? null : _gate + firstChannel;
             int channel = first / area, tap = first % area;
             for (int k = 0; k < steps; k++, target += panel)
             {
@@ -278,10 +287,13 @@ internal sealed unsafe class ConvPixels
                 float* from = image + (channel * plane) + ((long)row * width) + column;
                 if (tap % kernelWidth == 0)
                     Prefetch(from + (ahead * plane), run.Count * stride);
+                float factor = gate == null ? 1 : gate[channel];
                 if (++tap == area)
                     (channel, tap) = (channel + 1, 0);
                 if (row < 0 || row >= height)
                     Zero<V>(target, run.Count);
+                else if (gate != null)
+                    Scale<V>(from, factor, target, run.Count);
                 else if (column >= 0 && column + (run.Count * stride) <= width)
                     Copy<V>(from, stride, target, run.Count);
                 else
@@ -299,6 +311,19 @@ internal sealed unsafe class ConvPixels
             V.Store(V.Of(0), target + i);
         for (; i < count; i++)
             target[i] = 0;
+    }
+
+    // Of a gated x pixels do not mix: a run lies inside its image.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Scale<V>(float* from, float factor, float* target, int count)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var f = V.Broadcast(factor);
+        int i = 0;
+        for (; i + V.Width <= count; i += V.Width)
+            V.Store(V.Load(from + i) * f, target + i);
+        for (; i < count; i++)
+            target[i] = from[i] * factor;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
