@@ -143,10 +143,11 @@ public sealed class RegNetY : VisionModel
             using var scope = x.Step!.Scope();
             var z = _conv2.Forward(_conv1.Forward(x));
             var gate = _excite.Gate(z);
-            if (!x.Step!.IsTraining)
-                return scope.Return(_conv3.ForwardFixed(z, gate, _downsample?.Forward(x) ?? x));
-            var y = _conv3.Forward(z * gate);
-            return scope.Return(Op.Relu(Op.DropPath(y, _dropPath) + (_downsample?.Forward(x) ?? x)));
+            var shortcut = _downsample?.Forward(x) ?? x;
+            bool drops = _dropPath > 0 && x.Step!.IsTraining;
+            return scope.Return(drops
+                ? Op.Relu(Op.DropPath(_conv3.Forward(z * gate), _dropPath) + shortcut)
+                : _conv3.Forward(z, shortcut, gate));
         }
     }
 

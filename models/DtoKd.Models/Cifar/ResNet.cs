@@ -99,9 +99,9 @@ public sealed class ResNet : VisionModel
         {
             using var scope = x.Step!.Scope();
             var y = x;
-            foreach (var layer in _branch)
+            foreach (var layer in _branch[..^1])
                 y = layer.Forward(y);
-            return scope.Return(Op.Relu(y + (_shortcut?.Forward(x) ?? x)));
+            return scope.Return(_branch[^1].Forward(y, _shortcut?.Forward(x) ?? x));
         }
     }
 }

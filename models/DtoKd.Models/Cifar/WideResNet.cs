@@ -61,7 +61,7 @@ public sealed class WideResNet : VisionModel
             maps.Add(x);
         }
 
-        return new ModelOutput(_head.Forward(Op.GlobalAvgPool(Op.Relu(_norm.Forward(x)))), withFeatures ? maps : [], maps);
+        return new ModelOutput(_head.Forward(Op.GlobalAvgPool(_norm.Forward(x, relu: true))), withFeatures ? maps : [], maps);
     }
 
     private sealed class Block(ParameterScope scope, int inputs, int width, int stride)
@@ -75,7 +75,7 @@ public sealed class WideResNet : VisionModel
         public Tensor Forward(Tensor x)
         {
             using var scope = x.Step!.Scope();
-            var y = Op.Relu(_norm.Forward(x));
+            var y = _norm.Forward(x, relu: true);
             return scope.Return(_conv2.Forward(_conv1.Forward(y)) + (_shortcut?.Forward(y) ?? x));
         }
     }

@@ -34,7 +34,10 @@ public sealed class BatchNorm2d
     internal FixedNorm Fixed => new(_weight, _bias, _mean.Value, _variance.Value, Epsilon);
 
     /// <summary>Applies the layer to [N, channels, ...]: by the batch's statistics in training, by the running ones otherwise.</summary>
-    public Tensor Forward(Tensor x)
+    /// <param name="x">The input.</param>
+    /// <param name="relu">Whether a ReLU follows.</param>
+    /// <param name="shortcut">What is added before the ReLU, of x's shape; or null.</param>
+    public Tensor Forward(Tensor x, bool relu = false, Tensor? shortcut = null)
     {
         var step = x.Step!;
         if (!step.IsReplay && step.IsTraining)
@@ -42,6 +45,6 @@ public sealed class BatchNorm2d
         var (mean, variance) = step.IsReplay
             ? (step.Zeros(_mean.Value.Shape, x.DType), step.Zeros(_mean.Value.Shape, x.DType))
             : (_mean.Value, _variance.Value);
-        return Op.BatchNorm(x, _weight, _bias, mean, variance, step.IsTraining, Momentum, Epsilon);
+        return Op.BatchNorm(x, _weight, _bias, mean, variance, step.IsTraining, Momentum, Epsilon, shortcut, relu);
     }
 }

@@ -53,17 +53,15 @@ public sealed class ConvNorm
     }
 
     /// <summary>Applies the layers to [N, inputs, H, W].</summary>
-    public Tensor Forward(Tensor x)
-    {
-        if (!x.Step!.IsTraining)
-            return _conv.Forward(x, _norm.Fixed, residual: null, _relu);
-        var y = _norm.Forward(_conv.Forward(x));
-        return _relu ? Op.Relu(y) : y;
-    }
+    public Tensor Forward(Tensor x) => Forward(x, shortcut: null, _relu);
 
     /// <summary>
-    /// Outside of training: the positive part of the layers' result for x, its channels multiplied by a gate [N, inputs, 1, 1],
-    /// plus a shortcut of the result's shape.
+    /// The end of a residual block: the positive part of the layers' result plus a shortcut of its shape. The channels of x may be
+    /// multiplied by a gate [N, inputs, 1, 1] before.
     /// </summary>
-    public Tensor ForwardFixed(Tensor x, Tensor gate, Tensor shortcut) => _conv.Forward(x, _norm.Fixed, shortcut, relu: true, gate);
+    public Tensor Forward(Tensor x, Tensor shortcut, Tensor? gate = null) => Forward(x, shortcut, relu: true, gate);
+
+    private Tensor Forward(Tensor x, Tensor? shortcut, bool relu, Tensor? gate = null) => x.Step!.IsTraining
+        ? _norm.Forward(_conv.Forward(gate is null ? x : x * gate), relu, shortcut)
+        : _conv.Forward(x, _norm.Fixed, shortcut, relu, gate);
 }

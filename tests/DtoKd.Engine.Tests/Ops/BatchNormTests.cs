@@ -47,4 +47,47 @@ public class BatchNormTests
         step.Tape.Backward(y, step.Full([2, 1], 1), store);
         Assert.Equal([0.5f, 0.5f], store.Of(x)!.ToArray<float>());
     }
+
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    [InlineData(false, true)]
+    public void A_residual_and_a_ReLU_in_the_same_pass_equal_the_operations(bool relu, bool hasResidual)
+    {
+        using var device = new CpuDevice(2);
+        float[][] expected = Run(device, (x, w, b, r) =>
+        {
+            var y = Op.BatchNorm(x, w, b, null, null, training: true);
+            y = hasResidual ? y + r : y;
+            return relu ? Op.Relu(y) : y;
+        });
+        float[][] actual = Run(device, (x, w, b, r) =>
+            Op.BatchNorm(x, w, b, null, null, training: true, residual: hasResidual ? r : null, relu: relu));
+
+        Assert.Equal(expected[0], actual[0]);
+        for (int k = 1; k < expected.Length; k++)
+        {
+            for (int i = 0; i < expected[k].Length; i++)
+                Assert.Equal(expected[k][i], actual[k][i], 1e-5 * Math.Max(1, Math.Abs(expected[k][i])));
+        }
+    }
+
+    // The result, then the gradients of x, weight, bias and residual; every input is also read by a second operation.
+    private static float[][] Run(Device device, Func<Tensor, Tensor, Tensor, Tensor, Tensor> norm)
+    {
+        const int Channels = 5;
+        Shape shape = [3, Channels, 6, 7];
+        using var step = Step.Recording(device);
+        Tensor Input(Shape of, int seed)
+        {
+            var random = new Random(seed);
+            return step.Watch(step.From([.. Enumerable.Range(0, (int)of.Count).Select(_ => (random.NextSingle() * 4) - 2)], of));
+        }
+
+        Tensor x = Input(shape, 1), w = Input([Channels], 2), b = Input([Channels], 3), r = Input(shape, 4);
+        var y = norm(x, w, b, r);
+        using var store = new GradStore();
+        step.Tape.Backward(Op.Sum(y * Op.Sin(y)) + Op.Sum(x * r) + Op.Sum(w * b), store);
+        return [y.ToArray<float>(), .. new[] { x, w, b, r }.Select(input => store.Of(input)!.ToArray<float>())];
+    }
 }

@@ -5,9 +5,9 @@ namespace DtoKd.Engine;
 
 /// <summary>
 /// Sums belong to a channel: one block goes through the planes of its channels in order, so no two threads add to one sum.
-/// A plane is read from memory once for mean and squared deviations, which are merged with those of the planes before it
-/// (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm for computing sample variances", 1979). What is done to
-/// each value afterwards is shared out by planes.
+/// What is done to each value afterwards is done in the same block, while the channel is in the cache: forward and backward
+/// each read it from memory once. Of a plane, mean and squared deviations are taken together and merged with those of the
+/// planes before it (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm for computing sample variances", 1979).
 /// </summary>
 internal sealed unsafe class BatchNormCpu : IBatchNormKernels
 {
@@ -16,115 +16,100 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
     // Below this size, cutting a plane into vectors costs more than its elements.
     private const long SmallPlane = 8;
 
-    public void Statistics(Tensor x, Tensor mean, Tensor variance, BatchNormExtent extent)
+    public void Forward(BatchNormInputs norm, Tensor? residual, Tensor y)
     {
-        var device = (CpuDevice)x.Device;
-        float* px = x.Pointer<float>(), pm = mean.Pointer<float>(), pv = variance.Pointer<float>();
-        device.Team.ForRange(extent.Channels, ChannelsPerBlock(extent), (start, end) =>
+        switch (((CpuDevice)y.Device).Simd)
         {
-            for (long c = start; c < end; c++)
-            {
-                (pm[c], pv[c]) = device.Simd switch
-                {
-                    SimdLevel.Avx512 => MeanAndVariance<Lane512>(px + (c * extent.Plane), extent),
-                    SimdLevel.Avx2 => MeanAndVariance<Lane256>(px + (c * extent.Plane), extent),
-                    _ => MeanAndVariance<LaneVector>(px + (c * extent.Plane), extent),
-                };
-            }
-        });
-    }
-
-    public void Normalise(
-        Tensor x, Tensor? weight, Tensor? bias, Tensor mean, Tensor variance, Tensor y, BatchNormExtent extent, double eps)
-    {
-        var device = (CpuDevice)x.Device;
-        float* px = x.Pointer<float>(), py = y.Pointer<float>(), pm = mean.Pointer<float>(), pv = variance.Pointer<float>();
-        float* w = weight is null ? null : weight.Pointer<float>(), b = bias is null ? null : bias.Pointer<float>();
-        device.Team.ForRange(extent.Samples * extent.Channels, PlanesPerBlock(extent), (start, end) =>
-        {
-            for (long plane = start; plane < end; plane++)
-            {
-                long c = plane % extent.Channels, at = plane * extent.Plane;
-                float scale = (float)((w == null ? 1 : w[c]) / Math.Sqrt(pv[c] + eps)), shift = b == null ? 0 : b[c];
-                switch (device.Simd)
-                {
-                    case SimdLevel.Avx512:
-                        Normalise<Lane512>(px + at, py + at, pm[c], scale, shift, extent.Plane);
-                        break;
-                    case SimdLevel.Avx2:
-                        Normalise<Lane256>(px + at, py + at, pm[c], scale, shift, extent.Plane);
-                        break;
-                    default:
-                        Normalise<LaneVector>(px + at, py + at, pm[c], scale, shift, extent.Plane);
-                        break;
-                }
-            }
-        });
+            case SimdLevel.Avx512:
+                Forward<Lane512>(norm, residual, y);
+                break;
+            case SimdLevel.Avx2:
+                Forward<Lane256>(norm, residual, y);
+                break;
+            default:
+                Forward<LaneVector>(norm, residual, y);
+                break;
+        }
     }
 
     public void Backward(
-        Tensor dy,
-        Tensor x,
-        Tensor? weight,
-        Tensor mean,
-        Tensor variance,
-        GradTarget? dx,
-        GradTarget? dweight,
-        GradTarget? dbias,
-        BatchNormExtent extent,
-        double eps,
-        bool batch)
+        BatchNormInputs norm, Tensor dy, Tensor? y, Tensor dz, GradTarget? dx, GradTarget? dweight, GradTarget? dbias)
     {
-        var device = (CpuDevice)x.Device;
-        float* pdy = dy.Pointer<float>(), px = x.Pointer<float>(), pm = mean.Pointer<float>(), pv = variance.Pointer<float>();
-        float* w = weight is null ? null : weight.Pointer<float>();
-        bool wantsSums = batch || dweight is not null || dbias is not null;
-        device.Team.ForRange(extent.Channels, ChannelsPerBlock(extent), (start, end) =>
+        switch (((CpuDevice)dy.Device).Simd)
         {
-            for (long c = start; c < end; c++)
+            case SimdLevel.Avx512:
+                Backward<Lane512>(norm, dy, y, dz, dx, dweight, dbias);
+                break;
+            case SimdLevel.Avx2:
+                Backward<Lane256>(norm, dy, y, dz, dx, dweight, dbias);
+                break;
+            default:
+                Backward<LaneVector>(norm, dy, y, dz, dx, dweight, dbias);
+                break;
+        }
+    }
+
+    private static void Forward<V>(BatchNormInputs norm, Tensor? residual, Tensor y)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var extent = norm.Extent;
+        float* px = norm.X.Pointer<float>(), py = y.Pointer<float>(), pr = residual is null ? null : residual.Pointer<float>();
+        float* mean = norm.Mean.Pointer<float>(), variance = norm.Variance.Pointer<float>();
+        ForChannels(norm, c =>
+        {
+            if (norm.Batch)
+                (mean[c], variance[c]) = MeanAndVariance<V>(px + (c * extent.Plane), extent);
+            var channel = new Channel(norm, c);
+            for (long n = 0; n < extent.Samples; n++)
             {
-                double rstd = 1 / Math.Sqrt(pv[c] + eps), sum = 0, product = 0;
-                long at = c * extent.Plane;
-                if (wantsSums)
-                {
-                    (sum, product) = device.Simd switch
-                    {
-                        SimdLevel.Avx512 => Sums<Lane512>(pdy + at, px + at, pm[c], extent),
-                        SimdLevel.Avx2 => Sums<Lane256>(pdy + at, px + at, pm[c], extent),
-                        _ => Sums<LaneVector>(pdy + at, px + at, pm[c], extent),
-                    };
-                }
-
-                if (dx is { } input)
-                {
-                    // dx = scale dy + slope (x - mean) + shift
-                    double scale = rstd * (w == null ? 1 : w[c]);
-                    double slope = batch ? -scale * rstd * rstd * product / extent.PerChannel : 0;
-                    double shift = batch ? -scale * sum / extent.PerChannel : 0;
-                    float* to = input.Tensor.Pointer<float>() + at;
-                    switch (device.Simd)
-                    {
-                        case SimdLevel.Avx512:
-                            Input<Lane512>(pdy + at, px + at, to, pm[c], scale, slope, shift, extent, input.Accumulate);
-                            break;
-                        case SimdLevel.Avx2:
-                            Input<Lane256>(pdy + at, px + at, to, pm[c], scale, slope, shift, extent, input.Accumulate);
-                            break;
-                        default:
-                            Input<LaneVector>(pdy + at, px + at, to, pm[c], scale, slope, shift, extent, input.Accumulate);
-                            break;
-                    }
-                }
-
-                Put(dweight, c, product * rstd);
-                Put(dbias, c, sum);
+                long at = ((n * extent.Channels) + c) * extent.Plane;
+                Normalise<V>(channel, px + at, pr == null ? null : pr + at, py + at, norm.Relu, extent.Plane);
             }
         });
     }
 
-    private static long ChannelsPerBlock(BatchNormExtent extent) => Math.Max(1, Grain / Math.Max(1, extent.PerChannel));
+    private static void Backward<V>(
+        BatchNormInputs norm, Tensor dy, Tensor? y, Tensor dz, GradTarget? dx, GradTarget? dweight, GradTarget? dbias)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var extent = norm.Extent;
+        float* px = norm.X.Pointer<float>(), pdy = dy.Pointer<float>(), pdz = dz.Pointer<float>();
+        float* py = y is null ? null : y.Pointer<float>();
+        bool wantsSums = norm.Batch || dweight is not null || dbias is not null || y is not null;
+        bool recomputes = norm.Relu && y is null;
+        ForChannels(norm, c =>
+        {
+            var channel = new Channel(norm, c);
+            double sum = 0, product = 0;
+            long at = c * extent.Plane;
+            if (wantsSums)
+                (sum, product) = Sums<V>(channel, pdy + at, px + at, py == null ? null : py + at, pdz + at, recomputes, extent);
 
-    private static long PlanesPerBlock(BatchNormExtent extent) => Math.Max(1, Grain / Math.Max(1, extent.Plane));
+            if (dx is { } input)
+            {
+                // dx = scale dz + slope (x - mean) + shift
+                double scale = channel.ExactScale, rstd = channel.Rstd;
+                double slope = norm.Batch ? -scale * rstd * rstd * product / extent.PerChannel : 0;
+                double shift = norm.Batch ? -scale * sum / extent.PerChannel : 0;
+                Input<V>(
+                    channel, pdz + at, px + at, input.Tensor.Pointer<float>() + at, slope, shift, recomputes, extent,
+                    input.Accumulate);
+            }
+
+            Put(dweight, c, product * channel.Rstd);
+            Put(dbias, c, sum);
+        });
+    }
+
+    private static void ForChannels(BatchNormInputs norm, Action<long> body)
+    {
+        long grain = Math.Max(1, Grain / Math.Max(1, norm.Extent.PerChannel));
+        ((CpuDevice)norm.X.Device).Team.ForRange(norm.Extent.Channels, grain, (start, end) =>
+        {
+            for (long c = start; c < end; c++)
+                body(c);
+        });
+    }
 
     private static void Put(GradTarget? target, long c, double value)
     {
@@ -172,73 +157,114 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
         return ((float)mean, (float)(squares / extent.PerChannel));
     }
 
-    private static void Normalise<V>(float* x, float* y, float mean, float scale, float shift, long count)
+    private static void Normalise<V>(Channel channel, float* x, float* residual, float* y, bool relu, long count)
         where V : unmanaged, IFloatLane<V>
     {
-        V m = V.Of(mean), s = V.Of(scale), b = V.Of(shift);
-        long i = 0;
-        for (; i + V.Width <= count; i += V.Width)
-            V.Store(V.MultiplyAdd(V.Load(x + i) - m, s, b), y + i);
-        for (; i < count; i++)
-            y[i] = MathF.FusedMultiplyAdd(x[i] - mean, scale, shift);
+        V m = V.Broadcast(channel.Mean), s = V.Broadcast(channel.Scale), b = V.Broadcast(channel.Shift);
+        for (long i = 0; i < count; i += V.Width)
+        {
+            long left = count - i;
+            var value = V.MultiplyAdd(LaneRow.Load<V>(x + i, left) - m, s, b);
+            if (residual != null)
+                value += LaneRow.Load<V>(residual + i, left);
+            LaneRow.Store(relu ? V.Max(value, V.Of(0)) : value, y + i, left);
+        }
     }
 
-    // The sums of dy and of dy (x - mean) over a channel.
-    private static (double Sum, double Product) Sums<V>(float* dy, float* x, float mean, BatchNormExtent extent)
+    // The sums of dz and of dz (x - mean) over a channel, in vectors over pieces of it, whose results are added in double.
+    private static (double Sum, double Product) Sums<V>(
+        Channel channel, float* dy, float* x, float* y, float* dz, bool recomputes, BatchNormExtent extent)
         where V : unmanaged, IFloatLane<V>
     {
-        double sum = 0, product = 0;
+        V m = V.Broadcast(channel.Mean), s = V.Broadcast(channel.Scale), b = V.Broadcast(channel.Shift);
+        V sum = V.Of(0), product = sum;
+        double sums = 0, products = 0;
+        long added = 0;
         for (long n = 0; n < extent.Samples; n++)
         {
-            long at = n * extent.Channels * extent.Plane;
-            if (extent.Plane < SmallPlane)
+            long start = n * extent.Channels * extent.Plane, end = start + extent.Plane;
+            while (start < end)
             {
-                for (long i = at; i < at + extent.Plane; i++)
+                long stop = Math.Min(end, start + LaneRow.Piece);
+                for (long i = start; i < stop; i += V.Width)
                 {
-                    sum += dy[i];
-                    product += (double)dy[i] * (x[i] - mean);
+                    // Missing elements have a gradient of 0.
+                    long left = stop - i;
+                    V d = LaneRow.Load<V>(dy + i, left), centred = LaneRow.Load<V>(x + i, left) - m;
+                    if (y != null)
+                    {
+                        d = Gate(d, LaneRow.Load<V>(y + i, left));
+                        LaneRow.Store(d, dz + i, left);
+                    }
+                    else if (recomputes)
+                    {
+                        d = Gate(d, V.MultiplyAdd(centred, s, b));
+                    }
+
+                    sum += d;
+                    product = V.MultiplyAdd(d, centred, product);
                 }
 
-                continue;
+                added += stop - start;
+                start = stop;
+                if (added >= LaneRow.Piece)
+                {
+                    sums += V.Sum(sum);
+                    products += V.Sum(product);
+                    (sum, product, added) = (V.Of(0), V.Of(0), 0);
+                }
             }
-
-            sum += LaneRow.Sum<V, Element<V>>(default, dy + at, dy + at, extent.Plane);
-            product += LaneRow.Sum<V, CentredProduct<V>>(new(V.Of(mean)), x + at, dy + at, extent.Plane);
         }
 
-        return (sum, product);
+        return (sums + V.Sum(sum), products + V.Sum(product));
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Input<V>(
-        float* dy,
-        float* x,
-        float* dx,
-        float mean,
-        double scale,
-        double slope,
-        double shift,
-        BatchNormExtent extent,
+        Channel channel, float* dz, float* x, float* dx, double slope, double shift, bool recomputes, BatchNormExtent extent,
         bool accumulate)
         where V : unmanaged, IFloatLane<V>
     {
-        V m = V.Of(mean), a = V.Of(scale), b = V.Of(slope), c = V.Of(shift);
-        long count = extent.Plane;
+        V m = V.Broadcast(channel.Mean), s = V.Broadcast(channel.Scale), b = V.Broadcast(channel.Shift);
+        V p = V.Of(slope), q = V.Of(shift);
         for (long n = 0; n < extent.Samples; n++)
         {
-            long i = n * extent.Channels * count, end = i + count;
-            for (; i + V.Width <= end; i += V.Width)
+            long start = n * extent.Channels * extent.Plane, end = start + extent.Plane;
+            for (long i = start; i < end; i += V.Width)
             {
-                var d = V.MultiplyAdd(V.Load(x + i) - m, b, V.MultiplyAdd(V.Load(dy + i), a, c));
-                V.Store(accumulate ? d + V.Load(dx + i) : d, dx + i);
-            }
-
-            for (; i < end; i++)
-            {
-                float d = MathF.FusedMultiplyAdd(dy[i], (float)scale, (float)shift);
-                d = MathF.FusedMultiplyAdd(x[i] - mean, (float)slope, d);
-                dx[i] = accumulate ? dx[i] + d : d;
+                long left = end - i;
+                V d = LaneRow.Load<V>(dz + i, left), centred = LaneRow.Load<V>(x + i, left) - m;
+                if (recomputes)
+                    d = Gate(d, V.MultiplyAdd(centred, s, b));
+                d = V.MultiplyAdd(centred, p, V.MultiplyAdd(d, s, q));
+                LaneRow.Store(accumulate ? d + LaneRow.Load<V>(dx + i, left) : d, dx + i, left);
             }
         }
+    }
+
+    /// <summary>The gradient behind a ReLU: 0 where its result is.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V Gate<V>(V dy, V y)
+        where V : unmanaged, IFloatLane<V> => V.Select(V.Less(V.Of(0), y), dy, V.Of(0));
+
+    /// <summary>What the values of a channel have in common: y = Scale (x - Mean) + Shift.</summary>
+    private readonly struct Channel
+    {
+        public Channel(BatchNormInputs norm, long c)
+        {
+            Mean = norm.Mean.Pointer<float>()[c];
+            Rstd = 1 / Math.Sqrt(norm.Variance.Pointer<float>()[c] + norm.Eps);
+            ExactScale = Rstd * (norm.Weight is null ? 1 : norm.Weight.Pointer<float>()[c]);
+            Shift = norm.Bias is null ? 0 : norm.Bias.Pointer<float>()[c];
+        }
+
+        public float Mean { get; }
+
+        public double Rstd { get; }
+
+        public double ExactScale { get; }
+
+        public float Scale => (float)ExactScale;
+
+        public float Shift { get; }
     }
 }

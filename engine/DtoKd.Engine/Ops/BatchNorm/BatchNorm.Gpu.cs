@@ -11,69 +11,40 @@ internal sealed class BatchNormGpu : IBatchNormKernels
 {
     private const long Piece = 8192;
 
-    public void Statistics(Tensor x, Tensor mean, Tensor variance, BatchNormExtent extent)
+    public void Forward(BatchNormInputs norm, Tensor? residual, Tensor y)
     {
-        if (extent.Channels == 0)
-            return;
-        var device = (GpuDevice)x.Device;
-        var channels = new BatchNormChannels(extent, Piece);
-        var scratch = new Storage(device.Pool, 2 * channels.Sums * sizeof(float), "batch_norm");
-        var args = new BatchNormMoments
-        {
-            X = GpuDevice.View<float>(x),
-            Means = device.View<float>(scratch, 0, channels.Sums),
-            Squares = device.View<float>(scratch, channels.Sums, channels.Sums),
-            Mean = GpuDevice.View<float>(mean),
-            Variance = GpuDevice.View<float>(variance),
-            Channels = channels,
-        };
-        device.Launcher.Launch<BatchNormPieceMoments, BatchNormMoments>(channels.Sums, device.GroupSize, args);
-        device.Launcher.Launch<BatchNormChannelMoments, BatchNormMoments>(extent.Channels, device.GroupSize, args);
-        scratch.Release();
-    }
-
-    public void Normalise(
-        Tensor x, Tensor? weight, Tensor? bias, Tensor mean, Tensor variance, Tensor y, BatchNormExtent extent, double eps)
-    {
-        var args = new BatchNormPlanes(x, x, weight, bias, mean, variance, y, extent, eps);
+        if (norm.Batch)
+            Statistics(norm);
+        var args = new BatchNormPlanes(norm.X, norm, y);
         RowTeam.Launch<BatchNormValues<WarpOfRow>, BatchNormValues<GroupOfRow>, BatchNormPlanes>(
-            (GpuDevice)x.Device, extent.Plane == 0 ? 0 : args.Planes, extent.Plane, args);
+            (GpuDevice)y.Device, norm.Extent.Plane == 0 ? 0 : args.Planes, norm.Extent.Plane, args);
     }
 
     public void Backward(
-        Tensor dy,
-        Tensor x,
-        Tensor? weight,
-        Tensor mean,
-        Tensor variance,
-        GradTarget? dx,
-        GradTarget? dweight,
-        GradTarget? dbias,
-        BatchNormExtent extent,
-        double eps,
-        bool batch)
+        BatchNormInputs norm, Tensor dy, Tensor? y, Tensor dz, GradTarget? dx, GradTarget? dweight, GradTarget? dbias)
     {
+        var extent = norm.Extent;
         if (extent.Channels == 0)
             return;
-        var device = (GpuDevice)x.Device;
+        var device = (GpuDevice)dy.Device;
         var channels = new BatchNormChannels(extent, Piece);
         var scratch = new Storage(device.Pool, 2 * (channels.Sums + extent.Channels) * sizeof(float), "batch_norm");
         var totals = device.View<float>(scratch, 2 * channels.Sums, 2 * extent.Channels);
-        if (batch || dweight is not null || dbias is not null)
+        if (norm.Batch || dweight is not null || dbias is not null)
         {
             var sums = new BatchNormSums
             {
                 Dy = GpuDevice.View<float>(dy),
-                X = GpuDevice.View<float>(x),
-                Mean = GpuDevice.View<float>(mean),
-                Variance = GpuDevice.View<float>(variance),
+                X = GpuDevice.View<float>(norm.X),
+                Mean = GpuDevice.View<float>(norm.Mean),
+                Variance = GpuDevice.View<float>(norm.Variance),
                 Pieces = device.View<float>(scratch, 0, 2 * channels.Sums),
                 Totals = totals,
                 Weight = dweight is { } w ? GpuDevice.View<float>(w.Tensor) : totals,
                 Bias = dbias is { } b ? GpuDevice.View<float>(b.Tensor) : totals,
                 WeightMode = ModeOf(dweight),
                 BiasMode = ModeOf(dbias),
-                Eps = (float)eps,
+                Eps = (float)norm.Eps,
                 Channels = channels,
             };
             device.Launcher.Launch<BatchNormPieceSums, BatchNormSums>(channels.Sums, device.GroupSize, sums);
@@ -84,10 +55,10 @@ internal sealed class BatchNormGpu : IBatchNormKernels
         {
             var args = new BatchNormInputArgs
             {
-                Of = new BatchNormPlanes(dy, x, weight, null, mean, variance, target.Tensor, extent, eps),
+                Of = new BatchNormPlanes(dy, norm, target.Tensor),
                 Totals = totals,
                 PerChannel = extent.PerChannel,
-                Batch = batch ? 1 : 0,
+                Batch = norm.Batch ? 1 : 0,
                 Accumulate = target.Accumulate ? 1 : 0,
             };
             RowTeam.Launch<BatchNormInput<WarpOfRow>, BatchNormInput<GroupOfRow>, BatchNormInputArgs>(
@@ -111,6 +82,28 @@ internal sealed class BatchNormGpu : IBatchNormKernels
             Momentum = (float)momentum,
             VarianceMomentum = (float)(momentum * factor),
         });
+
+    private static void Statistics(BatchNormInputs norm)
+    {
+        var extent = norm.Extent;
+        if (extent.Channels == 0)
+            return;
+        var device = (GpuDevice)norm.X.Device;
+        var channels = new BatchNormChannels(extent, Piece);
+        var scratch = new Storage(device.Pool, 2 * channels.Sums * sizeof(float), "batch_norm");
+        var args = new BatchNormMoments
+        {
+            X = GpuDevice.View<float>(norm.X),
+            Means = device.View<float>(scratch, 0, channels.Sums),
+            Squares = device.View<float>(scratch, channels.Sums, channels.Sums),
+            Mean = GpuDevice.View<float>(norm.Mean),
+            Variance = GpuDevice.View<float>(norm.Variance),
+            Channels = channels,
+        };
+        device.Launcher.Launch<BatchNormPieceMoments, BatchNormMoments>(channels.Sums, device.GroupSize, args);
+        device.Launcher.Launch<BatchNormChannelMoments, BatchNormMoments>(extent.Channels, device.GroupSize, args);
+        scratch.Release();
+    }
 
     private static int ModeOf(GradTarget? target) => target is null ? 0 : target.Value.Accumulate ? 2 : 1;
 }
@@ -246,23 +239,22 @@ internal struct BatchNormPlanes
     public int HasWeight, HasBias, Channels, Planes, Plane;
     public float Eps;
 
-    public BatchNormPlanes(
-        Tensor dy, Tensor x, Tensor? weight, Tensor? bias, Tensor mean, Tensor variance, Tensor y, BatchNormExtent extent, double eps)
+    public BatchNormPlanes(Tensor dy, BatchNormInputs norm, Tensor y)
     {
         Dy = GpuDevice.View<float>(dy);
-        X = GpuDevice.View<float>(x);
+        X = GpuDevice.View<float>(norm.X);
         // A view must be valid even where it is not read.
-        Weight = GpuDevice.View<float>(weight ?? x);
-        Bias = GpuDevice.View<float>(bias ?? x);
-        Mean = GpuDevice.View<float>(mean);
-        Variance = GpuDevice.View<float>(variance);
+        Weight = GpuDevice.View<float>(norm.Weight ?? norm.X);
+        Bias = GpuDevice.View<float>(norm.Bias ?? norm.X);
+        Mean = GpuDevice.View<float>(norm.Mean);
+        Variance = GpuDevice.View<float>(norm.Variance);
         Y = GpuDevice.View<float>(y);
-        HasWeight = weight is null ? 0 : 1;
-        HasBias = bias is null ? 0 : 1;
-        Channels = checked((int)extent.Channels);
-        Planes = checked((int)(extent.Samples * extent.Channels));
-        Plane = checked((int)extent.Plane);
-        Eps = (float)eps;
+        HasWeight = norm.Weight is null ? 0 : 1;
+        HasBias = norm.Bias is null ? 0 : 1;
+        Channels = checked((int)norm.Extent.Channels);
+        Planes = checked((int)(norm.Extent.Samples * norm.Extent.Channels));
+        Plane = checked((int)norm.Extent.Plane);
+        Eps = (float)norm.Eps;
     }
 
     public readonly float Rstd(int channel) => 1 / Ptx.Sqrt(Variance[channel] + Eps);

@@ -2,73 +2,83 @@ namespace DtoKd.Engine;
 
 internal sealed unsafe class BatchNormReference : IBatchNormKernels
 {
-    public void Statistics(Tensor x, Tensor mean, Tensor variance, BatchNormExtent extent)
+    public void Forward(BatchNormInputs norm, Tensor? residual, Tensor y)
     {
-        double* px = x.Pointer<double>();
+        var extent = norm.Extent;
+        double* x = norm.X.Pointer<double>();
         for (long c = 0; c < extent.Channels; c++)
         {
-            double sum = 0, squares = 0;
-            for (long k = 0; k < extent.PerChannel; k++)
-                sum += px[At(extent, c, k)];
-            double m = sum / extent.PerChannel;
-            for (long k = 0; k < extent.PerChannel; k++)
-                squares += Math.Pow(px[At(extent, c, k)] - m, 2);
-            mean.Pointer<double>()[c] = m;
-            variance.Pointer<double>()[c] = squares / extent.PerChannel;
-        }
-    }
-
-    public void Normalise(
-        Tensor x, Tensor? weight, Tensor? bias, Tensor mean, Tensor variance, Tensor y, BatchNormExtent extent, double eps)
-    {
-        for (long c = 0; c < extent.Channels; c++)
-        {
-            double m = mean.Pointer<double>()[c], rstd = 1 / Math.Sqrt(variance.Pointer<double>()[c] + eps);
-            double w = weight is null ? 1 : weight.Pointer<double>()[c], b = bias is null ? 0 : bias.Pointer<double>()[c];
+            if (norm.Batch)
+                Statistics(norm, c);
             for (long k = 0; k < extent.PerChannel; k++)
             {
                 long at = At(extent, c, k);
-                y.Pointer<double>()[at] = ((x.Pointer<double>()[at] - m) * rstd * w) + b;
+                double z = Normalised(norm, c, x[at]);
+                if (residual is not null)
+                    z += residual.Pointer<double>()[at];
+                y.Pointer<double>()[at] = norm.Relu && z < 0 ? 0 : z;
             }
         }
     }
 
     public void Backward(
-        Tensor dy,
-        Tensor x,
-        Tensor? weight,
-        Tensor mean,
-        Tensor variance,
-        GradTarget? dx,
-        GradTarget? dweight,
-        GradTarget? dbias,
-        BatchNormExtent extent,
-        double eps,
-        bool batch)
+        BatchNormInputs norm, Tensor dy, Tensor? y, Tensor dz, GradTarget? dx, GradTarget? dweight, GradTarget? dbias)
     {
-        double* pdy = dy.Pointer<double>(), px = x.Pointer<double>();
+        var extent = norm.Extent;
+        double* pdy = dy.Pointer<double>(), x = norm.X.Pointer<double>();
         for (long c = 0; c < extent.Channels; c++)
         {
-            double m = mean.Pointer<double>()[c], rstd = 1 / Math.Sqrt(variance.Pointer<double>()[c] + eps);
-            double w = weight is null ? 1 : weight.Pointer<double>()[c], sum = 0, product = 0;
+            double m = norm.Mean.Pointer<double>()[c], rstd = Rstd(norm, c);
+            double w = norm.Weight is null ? 1 : norm.Weight.Pointer<double>()[c], sum = 0, product = 0;
             for (long k = 0; k < extent.PerChannel; k++)
             {
                 long at = At(extent, c, k);
-                sum += pdy[at];
-                product += pdy[at] * (px[at] - m) * rstd;
+                double d = Gated(at);
+                if (y is not null)
+                    dz.Pointer<double>()[at] = d;
+                sum += d;
+                product += d * (x[at] - m) * rstd;
             }
 
             for (long k = 0; dx is not null && k < extent.PerChannel; k++)
             {
                 long at = At(extent, c, k);
-                double h = (px[at] - m) * rstd;
-                double centred = batch ? pdy[at] - ((sum + (h * product)) / extent.PerChannel) : pdy[at];
+                double d = Gated(at), h = (x[at] - m) * rstd;
+                double centred = norm.Batch ? d - ((sum + (h * product)) / extent.PerChannel) : d;
                 Put(dx, at, rstd * w * centred);
             }
 
             Put(dweight, c, product);
             Put(dbias, c, sum);
+
+            // The gradient behind the ReLU.
+            double Gated(long at)
+            {
+                double result = y is not null ? y.Pointer<double>()[at] : Normalised(norm, c, x[at]);
+                return norm.Relu && result <= 0 ? 0 : pdy[at];
+            }
         }
+    }
+
+    private static void Statistics(BatchNormInputs norm, long c)
+    {
+        double* x = norm.X.Pointer<double>();
+        double sum = 0, squares = 0;
+        for (long k = 0; k < norm.Extent.PerChannel; k++)
+            sum += x[At(norm.Extent, c, k)];
+        double mean = sum / norm.Extent.PerChannel;
+        for (long k = 0; k < norm.Extent.PerChannel; k++)
+            squares += Math.Pow(x[At(norm.Extent, c, k)] - mean, 2);
+        norm.Mean.Pointer<double>()[c] = mean;
+        norm.Variance.Pointer<double>()[c] = squares / norm.Extent.PerChannel;
+    }
+
+    private static double Rstd(BatchNormInputs norm, long c) => 1 / Math.Sqrt(norm.Variance.Pointer<double>()[c] + norm.Eps);
+
+    private static double Normalised(BatchNormInputs norm, long c, double x)
+    {
+        double w = norm.Weight is null ? 1 : norm.Weight.Pointer<double>()[c], b = norm.Bias is null ? 0 : norm.Bias.Pointer<double>()[c];
+        return ((x - norm.Mean.Pointer<double>()[c]) * Rstd(norm, c) * w) + b;
     }
 
     // Where the k-th value of a channel is.

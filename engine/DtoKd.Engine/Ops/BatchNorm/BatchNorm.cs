@@ -6,6 +6,7 @@ public static partial class Op
     /// y = (x - mean) / sqrt(variance + eps) * weight + bias for each channel (Ioffe, Szegedy: "Batch normalization", 2015). In
     /// training, mean and biased variance are those of the batch, and the running tensors are updated in place:
     /// running = (1 - momentum) running + momentum batch, with the unbiased variance. Otherwise the running tensors are used.
+    /// What a network's layer does next can be had in the same pass: y = relu(that + residual).
     /// </summary>
     /// <param name="x">[N, C, ...] floats.</param>
     /// <param name="weight">[C]; null for 1.</param>
@@ -15,6 +16,8 @@ public static partial class Op
     /// <param name="training">Whether to use the batch's statistics and to update the running ones.</param>
     /// <param name="momentum">The share of the new batch in the running statistics.</param>
     /// <param name="eps">Added to the variance.</param>
+    /// <param name="residual">A tensor of x's shape, added to the normalised one; null for none.</param>
+    /// <param name="relu">Whether negative results become 0, with a derivative of 0 there.</param>
     /// <returns>A tensor of x's shape.</returns>
     /// <exception cref="ArgumentException">Shapes or types do not fit, or the batch has one value per channel only.</exception>
     public static Tensor BatchNorm(
@@ -25,10 +28,12 @@ public static partial class Op
         Tensor? runningVar,
         bool training,
         double momentum = 0.1,
-        double eps = 1e-5)
+        double eps = 1e-5,
+        Tensor? residual = null,
+        bool relu = false)
     {
         const string op = "batch_norm";
-        var step = Step.Of(op, x, weight, bias);
+        var step = Step.Of(op, x, weight, bias, residual);
         Pointwise.RequireFloat(op, x);
         if (x.Shape.Rank < 2)
             throw new ArgumentException($"{op}: needs [N, C, ...], got shape {x.Shape}");
@@ -37,6 +42,7 @@ public static partial class Op
         Require.Shape(op, "bias", bias, channels, x);
         Require.Shape(op, "running mean", runningMean, channels, x);
         Require.Shape(op, "running variance", runningVar, channels, x);
+        Require.Shape(op, "residual", residual, x.Shape, x);
         if (runningMean is null != runningVar is null)
             throw new ArgumentException($"{op}: running mean and running variance go together");
         if (runningMean is { IsContiguous: false } || runningVar is { IsContiguous: false })
@@ -47,28 +53,34 @@ public static partial class Op
         if (batch && extent.PerChannel == 1)
             throw new ArgumentException($"{op}: one value per channel in shape {x.Shape} has no variance; use a larger batch");
 
+        if (!x.Device.IsHost && (relu || residual is not null))
+        {
+            // The operations one by one: a GPU has no kernel that does more than the norm.
+            var z = BatchNorm(x, weight, bias, runningMean, runningVar, training, momentum, eps);
+            z = residual is null ? z : z + residual;
+            return relu ? Relu(z) : z;
+        }
+
         x = Contiguous(x);
         weight = weight is null ? null : Contiguous(weight);
         bias = bias is null ? null : Contiguous(bias);
+        residual = residual is null ? null : Contiguous(residual);
         var y = step.New(x.Shape, x.DType, op);
-        var mean = step.New(channels, x.DType, op);
-        var variance = step.New(channels, x.DType, op);
-        if (batch)
-        {
-            BatchNormKernels.For(x).Statistics(x, mean, variance, extent);
-            if (training && runningMean is not null && extent.PerChannel > 0)
-                UpdateRunning(runningMean, runningVar!, mean, variance, momentum, extent.PerChannel / (extent.PerChannel - 1.0));
-        }
-        else
+        Tensor mean = step.New(channels, x.DType, op), variance = step.New(channels, x.DType, op);
+        var norm = new BatchNormInputs(x, weight, bias, mean, variance, extent, eps, batch, relu);
+        if (!batch)
         {
             // Copies: the running tensors may change before the backward pass.
             Copy(runningMean!, mean, accumulate: false);
             Copy(runningVar!, variance, accumulate: false);
         }
 
-        BatchNormKernels.For(x).Normalise(x, weight, bias, mean, variance, y, extent, eps);
-        if (step.Tracks(x, weight, bias))
-            step.Record(y, new BatchNormNode(x, weight, mean, variance, extent, eps, batch), x, weight, bias);
+        BatchNormKernels.For(x).Forward(norm, residual, y);
+        if (training && runningMean is not null && extent.PerChannel > 0)
+            UpdateRunning(runningMean, runningVar!, mean, variance, momentum, extent.PerChannel / (extent.PerChannel - 1.0));
+
+        if (step.Tracks(x, weight, bias, residual))
+            step.Record(y, new BatchNormNode(norm, residual is not null, y), x, weight, bias, residual);
         return y;
     }
 
@@ -107,40 +119,43 @@ public static partial class Op
     }
 
     /// <summary>
-    /// With h = (x - mean) rstd: dweight = sum of dy h, dbias = sum of dy;
-    /// dx = rstd weight (dy - mean(dy) - h mean(dy h)) with the batch's statistics, dx = rstd weight dy with fixed ones.
+    /// With h = (x - mean) rstd and dz = dy, or 0 where a ReLU gave 0: dweight = sum of dz h, dbias = sum of dz,
+    /// dresidual = dz; dx = rstd weight (dz - mean(dz) - h mean(dz h)) with the batch's statistics, dx = rstd weight dz with
+    /// fixed ones.
     /// </summary>
     private sealed class BatchNormNode : Node
     {
-        private readonly Tensor _x;
-        private readonly Tensor? _weight;
-        private readonly Tensor _mean;
-        private readonly Tensor _variance;
-        private readonly BatchNormExtent _extent;
-        private readonly double _eps;
-        private readonly bool _batch;
+        private readonly BatchNormInputs _norm;
+        private readonly bool _hasResidual;
+        private readonly Tensor? _y;
 
-        public BatchNormNode(
-            Tensor x, Tensor? weight, Tensor mean, Tensor variance, BatchNormExtent extent, double eps, bool batch)
+        public BatchNormNode(BatchNormInputs norm, bool hasResidual, Tensor y)
         {
-            _x = Save(x);
-            _weight = weight is null ? null : Save(weight);
-            _mean = Save(mean);
-            _variance = Save(variance);
-            _extent = extent;
-            _eps = eps;
-            _batch = batch;
+            _norm = norm with
+            {
+                X = Save(norm.X),
+                Weight = norm.Weight is null ? null : Save(norm.Weight),
+                Bias = norm.Bias is null || !norm.Relu ? null : Save(norm.Bias),
+                Mean = Save(norm.Mean),
+                Variance = Save(norm.Variance),
+            };
+            _hasResidual = hasResidual;
+            // Without a residual the sign of y is computed anew from x, which is read anyway.
+            _y = norm.Relu && hasResidual ? Save(y) : null;
         }
 
         public override string Name => "batch_norm";
 
         public override void Backward(Tensor dy, Gradients into)
         {
+            dy = Contiguous(dy);
+            var dz = _y is null || dy.IsExclusive ? dy : into.Step.New(dy.Shape, dy.DType, "batch_norm");
             GradTarget? dx = into.Wants(0) ? into.Target(0) : null;
             GradTarget? dweight = into.Wants(1) ? into.Target(1) : null;
             GradTarget? dbias = into.Wants(2) ? into.Target(2) : null;
-            BatchNormKernels.For(dy).Backward(
-                Contiguous(dy), _x, _weight, _mean, _variance, dx, dweight, dbias, _extent, _eps, _batch);
+            BatchNormKernels.For(dy).Backward(_norm, dy, _y, dz, dx, dweight, dbias);
+            if (_hasResidual)
+                into.Give(3, dz);
         }
     }
 }
@@ -152,26 +167,33 @@ internal readonly record struct BatchNormExtent(long Samples, long Channels, lon
     public long PerChannel => Samples * Plane;
 }
 
-/// <summary>Kernels of <see cref="Op.BatchNorm"/> on contiguous tensors.</summary>
+/// <summary>What a batch norm computes with; all tensors are contiguous.</summary>
+/// <param name="X">The input.</param>
+/// <param name="Weight">[C], or null for 1.</param>
+/// <param name="Bias">[C], or null for 0.</param>
+/// <param name="Mean">[C]; with the batch's statistics, made by the forward pass.</param>
+/// <param name="Variance">[C], biased; likewise.</param>
+/// <param name="Extent">The input's shape.</param>
+/// <param name="Eps">Added to the variance.</param>
+/// <param name="Batch">Whether mean and variance are the batch's.</param>
+/// <param name="Relu">Whether negative results become 0.</param>
+internal sealed record BatchNormInputs(
+    Tensor X, Tensor? Weight, Tensor? Bias, Tensor Mean, Tensor Variance, BatchNormExtent Extent, double Eps, bool Batch, bool Relu);
+
+/// <summary>Kernels of <see cref="Op.BatchNorm"/>. Away from the host there is neither a residual nor a ReLU.</summary>
 internal interface IBatchNormKernels
 {
-    /// <summary>Mean and biased variance of each channel.</summary>
-    void Statistics(Tensor x, Tensor mean, Tensor variance, BatchNormExtent extent);
-
-    void Normalise(
-        Tensor x, Tensor? weight, Tensor? bias, Tensor mean, Tensor variance, Tensor y, BatchNormExtent extent, double eps);
+    /// <summary>Mean and variance if they are the batch's, then y.</summary>
+    void Forward(BatchNormInputs norm, Tensor? residual, Tensor y);
 
     /// <summary>Writes or adds the gradients that are wanted, dx before those of weight and bias.</summary>
+    /// <param name="norm">As in the forward pass.</param>
+    /// <param name="dy">The gradient of the result.</param>
+    /// <param name="y">The result, where there was a residual and a ReLU; otherwise null.</param>
+    /// <param name="dz">With <paramref name="y"/>: where dy is written with zeros where y is 0; may be dy itself.</param>
+    /// <param name="dx">The gradient of x.</param>
+    /// <param name="dweight">The gradient of the weight.</param>
+    /// <param name="dbias">The gradient of the bias.</param>
     void Backward(
-        Tensor dy,
-        Tensor x,
-        Tensor? weight,
-        Tensor mean,
-        Tensor variance,
-        GradTarget? dx,
-        GradTarget? dweight,
-        GradTarget? dbias,
-        BatchNormExtent extent,
-        double eps,
-        bool batch);
+        BatchNormInputs norm, Tensor dy, Tensor? y, Tensor dz, GradTarget? dx, GradTarget? dweight, GradTarget? dbias);
 }

@@ -33,11 +33,9 @@ public static partial class Op
         var step = Step.Of(op, x, weight, residual, gate);
         if (Conv2dKernels.For(x) is not IConv2dNormKernels kernels || step.Tracks(x, weight, norm.Weight, norm.Bias, residual, gate))
         {
-            var y = BatchNorm(
-                Conv2d(gate is null ? x : x * gate, weight, null, stride, padding, 1, groups), norm.Weight, norm.Bias, norm.Mean, norm.Variance,
-                training: false, eps: norm.Epsilon);
-            y = residual is null ? y : y + residual;
-            return relu ? Relu(y) : y;
+            return BatchNorm(
+                Conv2d(gate is null ? x : x * gate, weight, null, stride, padding, 1, groups), norm.Weight, norm.Bias, norm.Mean,
+                norm.Variance, training: false, eps: norm.Epsilon, residual: residual, relu: relu);
         }
 
         var geometry = Conv2dGeometry.Of(op, x, weight, null, stride ?? 1, padding ?? 0, 1, groups);

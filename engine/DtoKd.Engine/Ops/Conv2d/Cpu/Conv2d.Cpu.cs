@@ -307,13 +307,21 @@ internal sealed unsafe class Conv2dCpu : IConv2dKernels, IConv2dNormKernels
             return;
         }
 
-        float* rows = PackBuffers.B((long)channels * layout.RowLength);
-        for (int pair = 0; pair < layout.Offsets.Length; pair++)
+        long length = (long)channels * layout.RowLength;
+        float* rows = PackBuffers.B(length * layout.PairsAtOnce);
+        for (int pair = 0; pair < layout.Offsets.Length; pair += layout.PairsAtOnce)
         {
-            ProductsOfPair<V>(layout, unit, pair, planes, weight, bias, false, rows, layout.RowLength);
-            weight += (long)channels * layout.Offsets[pair].Length;
+            for (int k = 0; k < layout.PairsAtOnce; k++)
+            {
+                ProductsOfPair<V>(layout, unit, pair + k, planes, weight, bias, false, rows + (k * length), layout.RowLength);
+                weight += (long)channels * layout.Offsets[pair + k].Length;
+            }
+
             for (int o = 0; o < channels; o++)
-                layout.Collect<V>(rows + ((long)o * layout.RowLength), unit, pair, (group * channels) + o, target, accumulate);
+            {
+                float* row = rows + ((long)o * layout.RowLength);
+                layout.Collect<V>(row, row + length, unit, pair, (group * channels) + o, target, accumulate);
+            }
         }
     }
 

@@ -326,8 +326,9 @@ internal sealed unsafe class ConvPixels
             target[i] = from[i] * factor;
     }
 
+    /// <summary>Copies every stride-th element; the elements between them are read too, and those behind the last one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Copy<V>(float* from, int stride, float* target, int count)
+    internal static void Copy<V>(float* from, int stride, float* target, int count)
         where V : unmanaged, IFloatLane<V>
     {
         if (stride == 1)

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace DtoKd.Engine.Cpu;
 
@@ -119,6 +120,9 @@ internal sealed unsafe class ConvLayout
     /// <summary>Whether results go to the destination without <see cref="Collect"/>.</summary>
     public bool StoresInPlace { get; }
 
+    /// <summary>Neighbouring pairs of targets that are collected together: 2 where a stride of 2 makes their columns alternate.</summary>
+    public int PairsAtOnce => _w.Targets.Length == 2 && _w.Targets[0].Step == 2 ? 2 : 1;
+
     /// <summary>Images of a unit.</summary>
     public int Batch { get; }
 
@@ -228,30 +232,37 @@ internal sealed unsafe class ConvLayout
         }
     }
 
-    /// <summary>Copies, or adds, one channel of a unit's results to where they belong.</summary>
+    /// <summary>
+    /// Copies, or adds, one channel of a unit's results to where they belong: those of the pair, or with
+    /// <see cref="PairsAtOnce"/> of 2 those of two pairs, whose columns alternate.
+    /// </summary>
     /// <param name="row">The results, vector by vector.</param>
+    /// <param name="next">The next pair's.</param>
     /// <param name="unit">The unit.</param>
     /// <param name="pair">The pair of targets.</param>
     /// <param name="channel">The channel, of all groups.</param>
     /// <param name="destination">The whole destination [images, channels, h, w].</param>
     /// <param name="accumulate">Add to what is there.</param>
-    public void Collect<V>(float* row, int unit, int pair, int channel, float* destination, bool accumulate)
+    public void Collect<V>(float* row, float* next, int unit, int pair, int channel, float* destination, bool accumulate)
         where V : unmanaged, IFloatLane<V>
     {
         var (firstImage, images, firstRow, rows) = Range(unit);
         ConvTarget h = _h.Targets[pair / _w.Targets.Length], w = _w.Targets[pair % _w.Targets.Length];
         int end = Math.Min(firstRow + rows, h.Count);
+        float* even = w.Start == 0 ? row : next, odd = w.Start == 0 ? next : row;
         for (int image = 0; image < images; image++)
         {
-            float* from = row + (image * ImageVectors * _width);
+            long from = image * ImageVectors * _width;
             float* plane = destination + (((firstImage + (long)image) * Groups * TargetChannels) + channel) * TargetArea;
             for (int i = firstRow; i < end; i++, from += RowPitch)
             {
-                float* to = plane + ((long)(h.Start + (i * h.Step)) * _targetW) + w.Start;
-                if (w.Step == 1 && !accumulate)
-                    CopyRow<V>(from, to, w.Count);
+                float* to = plane + ((long)(h.Start + (i * h.Step)) * _targetW);
+                if (PairsAtOnce == 2)
+                    StoreAlternating(even + from, odd + from, to, _targetW, accumulate);
+                else if (w.Step == 1 && !accumulate)
+                    CopyRow<V>(row + from, to + w.Start, w.Count);
                 else
-                    StoreRow(from, to, w.Count, w.Step, accumulate);
+                    StoreRow(row + from, to + w.Start, w.Count, w.Step, accumulate);
             }
         }
     }
@@ -272,6 +283,40 @@ internal sealed unsafe class ConvLayout
         }
 
         return offsets;
+    }
+
+    private static void StoreAlternating(float* even, float* odd, float* to, int count, bool accumulate)
+    {
+        int i = 0;
+        if (Avx512F.IsSupported)
+        {
+            var first = Vector512.Create(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            var second = first + Vector512.Create(8);
+            for (; i + 32 <= count; i += 32)
+            {
+                Vector512<float> a = Vector512.Load(even + (i / 2)), b = Vector512.Load(odd + (i / 2));
+                Vector512<float> left = Avx512F.PermuteVar16x32x2(a, first, b), right = Avx512F.PermuteVar16x32x2(a, second, b);
+                (accumulate ? left + Vector512.Load(to + i) : left).Store(to + i);
+                (accumulate ? right + Vector512.Load(to + i + 16) : right).Store(to + i + 16);
+            }
+        }
+
+        if (Sse.IsSupported)
+        {
+            for (; i + 8 <= count; i += 8)
+            {
+                Vector128<float> a = Vector128.Load(even + (i / 2)), b = Vector128.Load(odd + (i / 2));
+                Vector128<float> left = Sse.UnpackLow(a, b), right = Sse.UnpackHigh(a, b);
+                (accumulate ? left + Vector128.Load(to + i) : left).Store(to + i);
+                (accumulate ? right + Vector128.Load(to + i + 4) : right).Store(to + i + 4);
+            }
+        }
+
+        for (; i < count; i++)
+        {
+            float value = (i % 2 == 0 ? even : odd)[i / 2];
+            to[i] = accumulate ? to[i] + value : value;
+        }
     }
 
     private static void StoreRow(float* from, float* to, int count, int step, bool accumulate)
@@ -302,10 +347,11 @@ internal sealed unsafe class ConvLayout
             {
                 CopyRow<V>(line + from, target + from, to - from);
             }
-            else
+            else if (to > from)
             {
-                for (int j = from; j < to; j++)
-                    target[j] = line[j * step];
+                // The elements skipped behind the last one may lie outside the source.
+                ConvPixels.Copy<V>(line + (from * step), step, target + from, to - from - 1);
+                target[to - 1] = line[(to - 1) * step];
             }
 
             for (int j = to; j < Pitch; j++)
