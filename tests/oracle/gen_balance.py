@@ -378,13 +378,16 @@ def trajectories():
     inits = [[-8.5, 7.5], [0.2, .3], [9., 9.], [-7.5, -.5], [9., -1.]]
     if SEED != 20240603:
         inits = [list(v) for v in rng.uniform([-9, -1], [9, 9], (5, 2))]
-    amp = {}
+    amp, rows = {}, {}
     for m in ('ls', 'mgda', 'dto_closed_form', 'famo', 'famo_g.01', 'pcgrad', 'cagrad', 'imtlg', 'gradnorm', 'uncertainty', 'dwa', 'dto_amortised_literal', 'dto_amortised_logits', 'dto_amortised_adam'):
         for k, x0 in enumerate(inits):
             T[f'toy.{m}.{k}'] = t = trajectory(m, x0, 200, .05)
             p = trajectory(m, np.array(x0) + 1e-10, 200, .05)
             amp[f'{m}.{k}'] = [float('%.3g' % (np.abs(t[:n] - p[:n]).max() / 1e-10)) for n in (20, 50, 200)]
-    C.append({'id': 'toy', 'op': 'toy', 'inits': inits, 'steps': 200, 'columns': ['x1', 'x2', 'f1', 'f2', 'w1', 'w2', 'g1', 'g2'], 'scale': .1, 'lr': .05, 'amplification': amp, 'note': 'amplification: largest change in the first 20, 50, 200 rows for a start moved by 1e-10, divided by 1e-10'})
+            # Chaos: from where rounding at the start alone has become visible, no row says anything.
+            far = np.abs(t - trajectory(m, np.array(x0) + 1e-14, 200, .05)).max(1) > 1e-3
+            rows[f'{m}.{k}'] = int(far.argmax()) if far.any() else len(t)
+    C.append({'id': 'toy', 'op': 'toy', 'inits': inits, 'steps': 200, 'columns': ['x1', 'x2', 'f1', 'f2', 'w1', 'w2', 'g1', 'g2'], 'scale': .1, 'lr': .05, 'amplification': amp, 'rows': rows, 'note': 'amplification: largest change in the first 20, 50, 200 rows for a start moved by 1e-10, divided by 1e-10; rows: how many come before a start moved by 1e-14 is 1e-3 away'})
     pts = np.array([[x, y] for x in np.linspace(-9.1, 9.3, 9) for y in np.linspace(-9.2, 9.1, 9)])
     v = [toy(p) for p in pts]
     T['toy.grid.x'] = pts

@@ -44,7 +44,8 @@ public class BalanceReplayTests
 
     /// <summary>
     /// The whole trajectory from its start. What it may differ by is what rounding grows to on the way: the recording says how
-    /// much a start moved by 1e-10 changes the first 20, 50 and 200 rows.
+    /// much a start moved by 1e-10 changes the first 20, 50 and 200 rows, and how many rows there are before one moved by 1e-14
+    /// has gone somewhere else: where a loss's logarithm is weighed, it passes by zero, and some trajectories are chaotic.
     /// </summary>
     [Theory]
     [MemberData(nameof(Toys))]
@@ -52,7 +53,9 @@ public class BalanceReplayTests
     {
         // Columns x1 x2 f1 f2 w1 w2 g1 g2.
         double[][] rows = BalanceFixture.Rows($"toy.{method}.{start}");
-        var growth = BalanceFixture.Cases("toy").Single().GetProperty("amplification").GetProperty($"{method}.{start}");
+        var toy = BalanceFixture.Cases("toy").Single();
+        var growth = toy.GetProperty("amplification").GetProperty($"{method}.{start}");
+        int comparable = toy.GetProperty("rows").GetProperty($"{method}.{start}").GetInt32();
         // The recorded CAGrad searches its weight by comparing values, which are flat at the minimum, and the recorded IMTL-G
         // inverts the difference of nearly parallel unit gradients: both have half the digits.
         double digits = method is "cagrad" or "imtlg" ? 1e-8 : 1e-14;
@@ -60,12 +63,10 @@ public class BalanceReplayTests
         bool clips = method.Contains("famo", StringComparison.Ordinal) || method.Contains("amortised", StringComparison.Ordinal);
         var rule = Rules[method]();
         double[] x = [rows[0][0], rows[0][1]], m = [0, 0], v = [0, 0];
-        for (int step = 0; step < rows.Length; step++)
+        for (int step = 0; step < comparable; step++)
         {
             double grown = growth[step < 20 ? 0 : step < 50 ? 1 : 2].GetDouble();
-            // In two of the trajectories a difference grows 1e12-fold; there 200 steps of rounding are more than one of 1e-14.
-            double rounding = grown > 1e12 ? 20 * digits : digits;
-            double tolerance = Math.Max(Math.Max(1e-10, rounding), grown * rounding);
+            double tolerance = Math.Max(Math.Max(1e-10, digits), grown * digits);
             var (f, g) = At(x[0], x[1]);
             var weights = rule.Weigh(new StepSignals(Losses(f), g.Gram()));
             double[] mixed = g.Mix(weights.Coefficients);
