@@ -40,6 +40,15 @@ BREAKS = [
          "            Vector.Widen(Vector.Load(a + i) * Vector.Load(b + i), out var aLow, out var aHigh);\n"
          "            Vector<double> bLow = Vector<double>.One, bHigh = Vector<double>.One;\n"),
     ]),
+    ("Gram matrix of two or three: the second half of each vector in float32", "engine/DtoKd.Engine/Flat/Flat.cs", [
+        ("            ab = Vector.FusedMultiplyAdd(a1, b1, Vector.FusedMultiplyAdd(a0, b0, ab));\n",
+         "            ab = Vector.FusedMultiplyAdd(a0, b0, ab);\n"
+         "            Vector.Widen(Vector.Load(a + i) * Vector.Load(b + i), out _, out var ab1);\n"
+         "            ab += ab1;\n"),
+    ]),
+    ("Gram matrix of two: the second gradient's square is the product with the first", "engine/DtoKd.Engine/Flat/Flat.cs", [
+        ("gradients.Count == 3 ? [0, 1, 2, 3, 4, 5] : [0, 1, 3];", "gradients.Count == 3 ? [0, 1, 2, 3, 4, 5] : [0, 1, 1];"),
+    ]),
     ("equal contribution claimed everywhere", CLAIMS, [
         ("            Holds = static f => f.BothNonZero && f.Unclamped,\n", "            Holds = static f => f.BothNonZero,\n"),
     ]),
