@@ -57,37 +57,6 @@ public sealed unsafe class GemmTests
         }
     }
 
-    // Whole numbers, so that sums are exact: two slabs of columns, two of K, more rows than are summed at a time, column tiles.
-    [Theory]
-    [InlineData(SimdLevel.Avx512, 40, 1100, 300)]
-    [InlineData(SimdLevel.Avx512, 17, 33, 2500)]
-    [InlineData(SimdLevel.Avx512, 600, 48, 70)]
-    [InlineData(SimdLevel.Avx512, 30, 960, 900)]
-    [InlineData(SimdLevel.Avx2, 300, 1040, 300)]
-    [InlineData(SimdLevel.Portable, 70, 5, 3000)]
-    public void Adds_the_sums_of_As_rows_once(SimdLevel simd, int m, int n, int k)
-    {
-        var a = new float[k * m];
-        var b = new float[k * n];
-        for (int i = 0; i < a.Length; i++)
-            a[i] = (i * 7 % 23) - 11;
-        var c = new float[m * n];
-        foreach (int threads in new[] { 1, 2, 7 })
-        {
-            var sums = new double[m];
-            sums[0] = 0.5;
-            using var device = new CpuDevice(threads, simd);
-            fixed (float* pa = a, pb = b, pc = c)
-            {
-                fixed (double* target = sums)
-                    Gemm.Run(device, m, n, k, new MatrixView(pa, 1, m), new MatrixView(pb, n), pc, n, new GemmEpilogue { RowSumsOfA = target });
-            }
-
-            for (int i = 0; i < m; i++)
-                Assert.Equal((i == 0 ? 0.5 : 0) + Enumerable.Range(0, k).Sum(step => (double)a[(step * m) + i]), sums[i]);
-        }
-    }
-
     [Theory]
     [MemberData(nameof(Levels))]
     public void Applies_factor_accumulation_and_biases_once(SimdLevel simd)

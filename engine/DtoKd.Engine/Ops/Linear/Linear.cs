@@ -57,13 +57,6 @@ public static partial class Op
                 kernels.Product(rows, _weight, null, AsRows(into.Step, target.Tensor), target.Accumulate);
             }
 
-            // Without inputs there is no product to sum dy on the way of.
-            if (into.Wants(1) && into.Wants(2) && _weight.Count > 0)
-            {
-                kernels.Parameters(into.Step, rows, AsRows(into.Step, _x), into.Target(1), into.Target(2));
-                return;
-            }
-
             if (into.Wants(1))
             {
                 var target = into.Target(1);

@@ -28,26 +28,4 @@ internal sealed unsafe class MatMulCpu : IMatMulKernels
             (offsets.A[i], offsets.B[i], offsets.Y[i]) = (aAt.Offset, bAt.Offset, (long)i * m * n);
         Gemm.RunBatch(device, m, n, k, left, offsets.A, right, offsets.B, target, offsets.Y, n, epilogue);
     }
-
-    /// <summary>One pass over dy: the product reads it, and sums it on the way.</summary>
-    public void Parameters(Step step, Tensor dy, Tensor x, GradTarget weight, GradTarget bias)
-    {
-        int rows = dy.Shape[0], outputs = dy.Shape[1], inputs = x.Shape[1];
-        var sums = step.New([outputs], DType.F64, "linear");
-        sums.Clear();
-        Gemm.Run(
-            (CpuDevice)dy.Device,
-            outputs,
-            inputs,
-            rows,
-            new MatrixView(dy.Pointer<float>(), 1, outputs),
-            new MatrixView(x.Pointer<float>(), inputs),
-            weight.Tensor.Pointer<float>(),
-            inputs,
-            new GemmEpilogue { Accumulate = weight.Accumulate, RowSumsOfA = sums.Pointer<double>() });
-        double* from = sums.Pointer<double>();
-        float* to = bias.Tensor.Pointer<float>();
-        for (int i = 0; i < outputs; i++)
-            to[i] = (float)(bias.Accumulate ? to[i] + from[i] : from[i]);
-    }
 }

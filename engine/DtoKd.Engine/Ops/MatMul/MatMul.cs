@@ -108,16 +108,4 @@ internal interface IMatMulKernels
     /// <param name="y">Contiguous [..., m, n].</param>
     /// <param name="accumulate">Whether to add to y.</param>
     void Product(Tensor a, Tensor b, Tensor? bias, Tensor y, bool accumulate);
-
-    /// <summary>The gradients of a linear layer's parameters: weight (+)= dyᵀ x, bias (+)= the sum of dy's rows.</summary>
-    /// <param name="step">For memory on the way.</param>
-    /// <param name="dy">Contiguous [rows, out].</param>
-    /// <param name="x">Contiguous [rows, in].</param>
-    /// <param name="weight">[out, in].</param>
-    /// <param name="bias">[out].</param>
-    void Parameters(Step step, Tensor dy, Tensor x, GradTarget weight, GradTarget bias)
-    {
-        Product(Op.Transpose(dy, 0, 1), x, null, weight.Tensor, weight.Accumulate);
-        Op.Copy(Op.Sum(dy, [0]), bias.Tensor, bias.Accumulate);
-    }
 }

@@ -24,10 +24,4 @@ internal readonly unsafe struct GemmEpilogue
 
     /// <summary>One value per row, or null.</summary>
     public float* RowBias { get; init; }
-
-    /// <summary>
-    /// Where the sums of A's rows are added, one per row of C, or null: the product of a weight's gradient reads what a bias's
-    /// gradient is the sum of. Only for an A whose columns are contiguous, and a B that has columns.
-    /// </summary>
-    public double* RowSumsOfA { get; init; }
 }

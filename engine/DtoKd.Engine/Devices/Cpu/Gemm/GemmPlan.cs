@@ -1,5 +1,3 @@
-using System.Numerics;
-
 namespace DtoKd.Engine.Cpu;
 
 /// <summary>
@@ -162,8 +160,6 @@ internal unsafe struct GemmPlan<TKernel>
             int step = (_firstBlock + block) * _depth;
             float* firstA = _a.Data + row * _a.RowStride + step * _a.ColumnStride;
             Packing.Pack(firstA + packedRows * _a.RowStride, _a.RowStride, _a.ColumnStride, rows - packedRows, depth, TKernel.Rows, packedA);
-            if (_epilogue.RowSumsOfA != null && _firstColumn + firstColumn == 0)
-                AddRowSums(firstA, rows, depth, _epilogue.RowSumsOfA + row);
             bool goesOn = block + 1 < _blocks;
             var next = !goesOn ? Prefetch(nextRow, nextLastRow, 0, calls)
                 : _readsAInPlace ? default
@@ -200,56 +196,6 @@ internal unsafe struct GemmPlan<TKernel>
                         TKernel.Edge(depth, panels, c, _cStride, epilogue, Math.Min(rows - i, TKernel.Rows), Math.Min(_columns - j, TKernel.Columns));
                 }
             }
-        }
-    }
-
-    /// <summary>
-    /// Adds the sums of rows of A over one block of K, which the kernel reads next: a short sum in single precision, then double.
-    /// </summary>
-    private readonly void AddRowSums(float* a, int rows, int depth, double* sums)
-    {
-        int width = Vector<float>.Count, i = 0;
-        for (; i + (4 * width) <= rows; i += 4 * width)
-        {
-            Vector<float> s0 = default, s1 = default, s2 = default, s3 = default;
-            float* line = a + i;
-            for (int step = 0; step < depth; step++, line += _a.ColumnStride)
-            {
-                s0 += Vector.Load(line);
-                s1 += Vector.Load(line + width);
-                s2 += Vector.Load(line + (2 * width));
-                s3 += Vector.Load(line + (3 * width));
-            }
-
-            Add(s0, 0, sums + i);
-            Add(s1, 0, sums + i + width);
-            Add(s2, 0, sums + i + (2 * width));
-            Add(s3, 0, sums + i + (3 * width));
-        }
-
-        while (i < rows && rows >= width)
-        {
-            // The last vector reaches back over rows that are done.
-            int start = Math.Min(i, rows - width);
-            Vector<float> sum = default;
-            for (int step = 0; step < depth; step++)
-                sum += Vector.Load(a + start + (step * _a.ColumnStride));
-            Add(sum, i - start, sums + start);
-            i = start + width;
-        }
-
-        for (; i < rows; i++)
-        {
-            float sum = 0;
-            for (int step = 0; step < depth; step++)
-                sum += a[i + (step * _a.ColumnStride)];
-            sums[i] += sum;
-        }
-
-        static void Add(Vector<float> sum, int first, double* sums)
-        {
-            for (int lane = first; lane < Vector<float>.Count; lane++)
-                sums[lane] += sum[lane];
         }
     }
 
