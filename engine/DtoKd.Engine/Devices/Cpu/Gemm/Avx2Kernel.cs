@@ -13,8 +13,8 @@ internal readonly unsafe struct Avx2Kernel : IMicroKernel
 
     public static int Columns => 2 * Width;
 
-    // A's block of 144 x 256 floats takes 144 KiB: well inside the smallest usual L2 of 256 KiB, B's panel beside it.
-    public static int RowBlock => 24 * Rows;
+    // A block of 96 x 384 floats takes 144 KiB: well inside the smallest usual L2 of 256 KiB, a panel of the other operand beside it.
+    public static int BlockLines => 16 * Rows;
 
     // Named scalars, because the JIT keeps an array of vectors in memory; no tiering, because the loop is the whole cost.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -14,8 +14,8 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
 
     public static int Columns => 2 * Width;
 
-    // A's block of 224 x 256 floats takes 224 KiB: at most a quarter of the L2 of 1 to 2 MiB that AVX-512 machines have.
-    public static int RowBlock => 16 * Rows;
+    // A block of 224 x 384 floats takes 336 KiB: at most a third of the L2 of 1 to 2 MiB that AVX-512 machines have.
+    public static int BlockLines => 16 * Rows;
 
     public static void Tile(int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue) =>
         Wide(depth, panels, c, cStride, epilogue, default(Whole));

@@ -34,6 +34,12 @@ internal static unsafe class Gemm
             return;
         }
 
+        if (LongSum.Fits(m, n, k, a, b, epilogue))
+        {
+            LongSum.Share(device, m, n, k, a, b, c, cStride, epilogue);
+            return;
+        }
+
         switch (device.Simd)
         {
             case SimdLevel.Avx512:
@@ -54,6 +60,12 @@ internal static unsafe class Gemm
         SimdLevel simd, int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride,
         GemmEpilogue epilogue = default)
     {
+        if (LongSum.Fits(m, n, k, a, b, epilogue))
+        {
+            LongSum.Serial(simd, m, n, k, a, b, c, cStride, epilogue);
+            return;
+        }
+
         switch (simd)
         {
             case SimdLevel.Avx512:
@@ -135,7 +147,12 @@ internal static unsafe class Gemm
         {
             plan.Select(slab, buffer);
             team.For(plan.PackTasks, task => plan.Pack(task));
-            team.For(plan.TileTasks, task => plan.Tile(task));
+            int taken = 0;
+            team.For(Math.Min(team.Threads, plan.Units), _ =>
+            {
+                while (plan.Take(ref taken, out var share))
+                    plan.Compute(share);
+            });
         }
     }
 
@@ -152,8 +169,9 @@ internal static unsafe class Gemm
             plan.Select(slab, buffer);
             for (int task = 0; task < plan.PackTasks; task++)
                 plan.Pack(task);
-            for (int task = 0; task < plan.TileTasks; task++)
-                plan.Tile(task);
+            int taken = 0;
+            while (plan.Take(ref taken, out var share))
+                plan.Compute(share);
         }
     }
 }

@@ -1,220 +1,252 @@
 namespace DtoKd.Engine.Cpu;
 
 /// <summary>
-/// The blocking of one product. B is packed slab by slab (at most 2048 x 1024), which all threads share; the tiles of C over
-/// a slab are then independent tasks, and each packs its own rows of A, one block of K at a time.
+/// The blocking of one product. The operand with fewer lines (rows of A or columns of B) is packed slab by slab and shared by all
+/// threads. Each thread then takes some panels of the other operand, packs them one block of K at a time and multiplies them
+/// with the whole slab.
 /// </summary>
 /// <remarks>
-/// Three levels, after Goto and van de Geijn ("Anatomy of High-Performance Matrix Multiplication", 2008): a panel of B stays
-/// in the L1 cache while the panels of A stream past it from the L2, and the slab stays in the L3. The cuts follow from the
-/// shape and, for the tiles, the number of threads that share them: who computes an element never changes its sum.
+/// Three levels, after Goto and van de Geijn ("Anatomy of High-Performance Matrix Multiplication", 2008): a panel of the slab
+/// passes through the L1 cache, what a thread has taken stays in its L2, and the slab in the L3. So each operand is packed once,
+/// the larger one by many threads at once and fetched while the one before it computes. Who computes an element never changes
+/// its sum: the cuts along K follow from the shape alone.
 /// </remarks>
 internal unsafe struct GemmPlan<TKernel>
     where TKernel : struct, IMicroKernel
 {
-    // 256 steps make a panel of B 16 KiB (AVX2) or 32 KiB (AVX-512), which an L1 holds beside a panel of A; longer blocks save
-    // little, as C is then already visited only once in 256 multiply-adds. The same for every kernel: the sums do not differ.
-    private const int DepthBlock = 256;
+    // 384 steps make a panel of B 24 KiB (AVX2) or 48 KiB (AVX-512). Half of that would fit the L1 beside a panel of A, but what
+    // the L2 sends is fast enough, and C is then visited half as often. The same for every kernel: the sums do not differ.
+    private const int DepthBlock = 384;
 
-    // 8 blocks of K by 1024 columns are 8 MiB: inside the L3 of a desktop, and few enough slabs that packing A anew for each
-    // costs little.
-    private const int SlabBlocks = 8;
-    private const int SlabColumns = 1024;
+    // 8 MiB: inside the L3 of a desktop, and few enough slabs that packing the other operand anew for each costs little.
+    private const int SlabDepth = 2048;
+    private const int SlabElements = 2 << 20;
 
-    // 128 columns of one block of K take some 10 microseconds to pack: worth a task.
-    private const int PackColumns = 128;
+    // About 128 lines of one block of K take some 10 microseconds to pack: worth a task.
+    private const int LinesPerTask = 128;
 
-    // About 20 microseconds of one thread: below that handing out a task costs more than it brings.
-    private const double FlopsPerTask = 2e6;
+    // About 10 microseconds of one thread: below that taking a share costs more than it brings.
+    private const double FlopsPerShare = 1e6;
 
-    // Enough for 16 threads to end nearly together, few enough that tiles stay large.
-    private const int EnoughTasks = 32;
-
-    // Each tile packs its rows of A itself, which over fewer columns would take more than a twentieth of its time.
-    private const int MinTileColumns = 192;
+    // The last panels are cut across the slab too, so that threads end nearly together.
+    private const int MostParts = 4;
 
     private const int LineElements = Pool.Alignment / sizeof(float);
 
-    private readonly int _m;
-    private readonly int _n;
+    private readonly Operand _shared;
+    private readonly Operand _own;
+    private readonly bool _takesColumns;
     private readonly int _k;
-    private readonly MatrixView _a;
-    private readonly MatrixView _b;
     private readonly float* _c;
     private readonly long _cStride;
     private readonly GemmEpilogue _epilogue;
     private readonly int _depthBlocks;
     private readonly int _depth;
-    private readonly int _slabColumns;
-    private readonly int _rowTiles;
-    private readonly int _columnTiles;
-    private readonly int _threads;
-    private readonly bool _readsAInPlace;
-    private readonly bool _readsBInPlace;
+    private readonly int _slabLines;
     private readonly int _slabBlocks;
+    private readonly int _packLines;
+    private readonly int _threads;
+    private readonly int _fewest;
+    private readonly int _most;
+    private readonly int _tail;
+    private readonly int _parts;
 
-    private float* _packedB;
-    private int _firstColumn;
-    private int _columns;
+    private float* _slab;
+    private int _firstLine;
+    private int _lines;
     private int _firstBlock;
     private int _blocks;
 
     public GemmPlan(
         int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride, in GemmEpilogue epilogue, int threads)
     {
-        _m = m;
-        _n = n;
         _k = k;
-        _a = a;
-        _b = b;
         _c = c;
         _cStride = cStride;
         _epilogue = epilogue;
+        _threads = threads;
         _depthBlocks = Math.Max(1, Pieces(k, DepthBlock));
-        _depth = Even(k, _depthBlocks, 8);
-        _slabColumns = Even(n, Pieces(n, SlabColumns), TKernel.Columns);
+        _depth = Even(Math.Max(1, k), _depthBlocks, 8);
+
         // Of A transposed and B as it is, each step's panel lies in a few lines of the cache: the gradient of a weight, a long sum
         // over two tall matrices, would spend a tenth of its time packing them. And with few rows a packed B would hardly be read
         // more often than packing reads it.
-        _readsAInPlace = a.RowStride == 1 && b.ColumnStride == 1;
-        _readsBInPlace = _readsAInPlace || (b.ColumnStride == 1 && m <= 2 * TKernel.Rows);
-        _slabBlocks = _readsBInPlace && n % TKernel.Columns == 0 ? _depthBlocks : SlabBlocks;
+        bool readsAInPlace = a.RowStride == 1 && b.ColumnStride == 1;
+        bool readsBInPlace = readsAInPlace || (b.ColumnStride == 1 && m <= 2 * TKernel.Rows);
+        var rows = new Operand(a, m, TKernel.Rows, readsAInPlace);
+        var columns = new Operand(b.Transposed, n, TKernel.Columns, readsBInPlace);
+        _takesColumns = n > m;
+        (_own, _shared) = _takesColumns ? (columns, rows) : (rows, columns);
 
-        _threads = threads;
-        _rowTiles = Pieces(m, TKernel.RowBlock);
-        _columnTiles = 1;
-        if (threads > 1)
-        {
-            // Rows are cut first: that only reads each panel of B more often, from the L2 or L3.
-            double flops = 2.0 * m * _slabColumns * Math.Min(k, _slabBlocks * DepthBlock);
-            int tasks = (int)Math.Clamp(flops / FlopsPerTask, 1, EnoughTasks);
-            _rowTiles = Math.Clamp(tasks, _rowTiles, Math.Max(_rowTiles, Pieces(m, TKernel.RowBlock / 2)));
-            // As much for each thread: tiles differ by one panel at most.
-            if (_rowTiles > threads)
-                _rowTiles = Math.Min(Pieces(_rowTiles, threads) * threads, Pieces(m, TKernel.Rows));
-            _columnTiles = Math.Clamp(Pieces(tasks, _rowTiles), 1, Pieces(_slabColumns, MinTileColumns));
-            // A small C of a long sum: tiles below the usual size are better than idle threads.
-            if (_rowTiles * _columnTiles < Math.Min(tasks, threads))
-                _rowTiles = Math.Min(threads, Pieces(m, TKernel.Rows));
-        }
+        _slabBlocks = _shared.InPlace ? _depthBlocks : Math.Min(_depthBlocks, SlabDepth / _depth);
+        int slabs = _shared.InPlace ? 1 : Pieces(_shared.Lines, SlabElements / (_slabBlocks * _depth));
+        _slabLines = Even(_shared.Lines, Math.Max(1, slabs), _shared.Width);
+
+        _packLines = LinesPerTask / _shared.Width * _shared.Width;
+
+        int panels = Pieces(_own.Lines, _own.Width), sharedPanels = Math.Max(1, _slabLines / _shared.Width);
+        double flops = 2.0 * _own.Width * _slabLines * Math.Min(k, _slabBlocks * _depth);
+        _most = Math.Max(1, TKernel.BlockLines / _own.Width);
+        _fewest = (int)Math.Clamp(FlopsPerShare / flops, 1, _most);
+        _parts = (int)Math.Clamp(flops / FlopsPerShare, 1, Math.Min(MostParts, sharedPanels));
+        _tail = threads == 1 || _parts == 1 ? 0 : Math.Min(panels, 2 * threads);
     }
 
-    /// <summary>Slabs of B, to be taken in order.</summary>
-    public readonly int Slabs => Pieces(_n, _slabColumns) * Pieces(_depthBlocks, _slabBlocks);
+    /// <summary>Slabs of the shared operand, to be taken in order.</summary>
+    public readonly int Slabs => Pieces(_shared.Lines, _slabLines) * Pieces(_depthBlocks, _slabBlocks);
 
     /// <summary>Independent tasks that pack the slab.</summary>
-    public readonly int PackTasks => _readsBInPlace
-        ? _columns % TKernel.Columns == 0 ? 0 : _blocks
-        : _blocks * Pieces(_columns, PackColumns);
+    public readonly int PackTasks => !_shared.InPlace ? _blocks * Pieces(_lines, _packLines)
+        : _lines % _shared.Width == 0 ? 0
+        : _blocks;
 
-    /// <summary>Independent tasks that compute the slab's share of C, once it is packed.</summary>
-    public readonly int TileTasks => _rowTiles * _columnTiles;
+    /// <summary>Shares of a slab's work if each is as small as can be: no more threads than that have work.</summary>
+    public readonly int Units => Pieces(_own.Lines, _own.Width) + (_tail * (_parts - 1));
 
     /// <summary>Elements of the buffer for a packed slab.</summary>
-    public readonly long SlabLength => _readsBInPlace && _n % TKernel.Columns == 0
+    public readonly long SlabLength => _shared.InPlace && _shared.Lines % _shared.Width == 0
         ? 0
-        : (long)Math.Min(_depthBlocks, _slabBlocks) * _slabColumns * _depth;
+        : _slabBlocks * BlockLength;
 
     /// <summary>Turns to slab <paramref name="slab"/>.</summary>
     public void Select(int slab, float* buffer)
     {
         int depthSlabs = Pieces(_depthBlocks, _slabBlocks);
-        _packedB = buffer;
-        _firstColumn = slab / depthSlabs * _slabColumns;
-        _columns = Math.Min(_slabColumns, _n - _firstColumn);
+        _slab = buffer;
+        _firstLine = slab / depthSlabs * _slabLines;
+        _lines = Math.Min(_slabLines, _shared.Lines - _firstLine);
         _firstBlock = slab % depthSlabs * _slabBlocks;
         _blocks = Math.Min(_slabBlocks, _depthBlocks - _firstBlock);
     }
 
-    /// <summary>Packs some columns of one block of K; of a B read in place, only an incomplete last panel.</summary>
+    /// <summary>Packs some lines of one block of K; of an operand read in place, only an incomplete last panel.</summary>
     public readonly void Pack(int task)
     {
         int pieces = PackTasks / _blocks;
         int block = task / pieces;
-        int column = _readsBInPlace ? _columns / TKernel.Columns * TKernel.Columns : task % pieces * PackColumns;
-        int columns = Math.Min(PackColumns, _columns - column);
-        int step = (_firstBlock + block) * _depth;
-        float* source = _b.Data + step * _b.RowStride + (_firstColumn + column) * _b.ColumnStride;
+        int line = _shared.InPlace ? _lines / _shared.Width * _shared.Width : task % pieces * _packLines;
+        int lines = Math.Min(_packLines, _lines - line);
         Packing.Pack(
-            source, _b.ColumnStride, _b.RowStride, columns, DepthOf(block), TKernel.Columns, PackedPanel(block, column));
+            _shared.At(_firstLine + line, StepOf(block)), _shared.LineStride, _shared.StepStride, lines, DepthOf(block), _shared.Width,
+            PackedPanel(block, line));
     }
 
-    /// <summary>Computes one tile of C over the slab's whole depth.</summary>
-    public readonly void Tile(int task)
+    /// <summary>Takes the next share of the slab's work.</summary>
+    /// <param name="taken">What all threads have taken so far, from 0 on.</param>
+    /// <param name="share">The share.</param>
+    /// <returns>Whether there was one left.</returns>
+    /// <remarks>Shares become smaller towards the end, so that no thread waits long for the last one.</remarks>
+    public readonly bool Take(ref int taken, out GemmShare share)
     {
-        var (row, lastRow) = Rows(task);
-        int firstColumn = Start(_columns, TKernel.Columns, task / _rowTiles, _columnTiles);
-        int lastColumn = Start(_columns, TKernel.Columns, (task / _rowTiles) + 1, _columnTiles);
-        int rows = lastRow - row;
-        // Which task this thread takes next is only likely, and a wrong guess costs little.
-        var (nextRow, nextLastRow) = task + _threads < TileTasks ? Rows(task + _threads) : default;
-        int calls = Pieces(rows, TKernel.Rows) * Pieces(lastColumn - firstColumn, TKernel.Columns);
-        // Of an A read in place, only an incomplete last panel is packed.
-        int wholeRows = rows / TKernel.Rows * TKernel.Rows;
-        int packedRows = _readsAInPlace ? wholeRows : 0;
-        float* packedA = PackBuffers.A((long)Pieces(rows - packedRows, TKernel.Rows) * TKernel.Rows * _depth + Packing.Overrun);
+        int panels = Pieces(_own.Lines, _own.Width), whole = panels - _tail;
+        while (true)
+        {
+            int unit = Volatile.Read(ref taken);
+            int count = 1;
+            if (unit < whole)
+            {
+                count = _threads == 1 ? _most : Math.Clamp((panels - unit) / (2 * _threads), _fewest, _most);
+                count = Math.Min(count, whole - unit);
+                share = new GemmShare(unit, count, 0, _lines);
+            }
+            else
+            {
+                int part = (unit - whole) % _parts;
+                share = new GemmShare(
+                    whole + ((unit - whole) / _parts), 1, Start(_lines, _shared.Width, part, _parts), Start(_lines, _shared.Width, part + 1, _parts));
+            }
+
+            if (share.Panel >= panels)
+                return false;
+            if (Interlocked.CompareExchange(ref taken, unit + count, unit) == unit)
+                return true;
+        }
+    }
+
+    /// <summary>Computes a share's tiles of C over the slab's whole depth.</summary>
+    public readonly void Compute(GemmShare share)
+    {
+        int first = share.Panel * _own.Width;
+        int lines = Math.Min(share.Panels * _own.Width, _own.Lines - first);
+        // Of an operand read in place, only an incomplete last panel is packed.
+        int inPlace = _own.InPlace ? lines / _own.Width * _own.Width : 0;
+        float* packed = PackBuffers.A((long)Pieces(lines - inPlace, _own.Width) * _own.Width * _depth + Packing.Overrun);
+        // What this thread takes next is only likely, and a wrong guess costs little.
+        int nextFirst = first + (share.Panels * _own.Width * _threads);
+        int calls = share.Panels * Pieces(share.End - share.Start, _shared.Width);
 
         for (int block = 0; block < _blocks; block++)
         {
-            int depth = DepthOf(block);
-            int step = (_firstBlock + block) * _depth;
-            float* firstA = _a.Data + row * _a.RowStride + step * _a.ColumnStride;
-            Packing.Pack(firstA + packedRows * _a.RowStride, _a.RowStride, _a.ColumnStride, rows - packedRows, depth, TKernel.Rows, packedA);
+            int depth = DepthOf(block), step = StepOf(block);
+            Packing.Pack(
+                _own.At(first + inPlace, step), _own.LineStride, _own.StepStride, lines - inPlace, depth, _own.Width, packed);
             bool goesOn = block + 1 < _blocks;
-            var next = !goesOn ? Prefetch(nextRow, nextLastRow, 0, calls)
-                : _readsAInPlace ? default
-                : Prefetch(row, lastRow, block + 1, calls);
-            for (int j = firstColumn; j < lastColumn; j += TKernel.Columns)
+            var next = !goesOn ? Prefetch(nextFirst, nextFirst + lines, 0, calls)
+                : _own.InPlace ? default
+                : Prefetch(first, first + lines, block + 1, calls);
+            for (int line = share.Start; line < share.End; line += _shared.Width)
             {
-                float* b = PackedPanel(block, j);
-                long bStride = TKernel.Columns;
-                if (_readsBInPlace && j + TKernel.Columns <= _columns)
-                {
-                    b = _b.Data + step * _b.RowStride + _firstColumn + j;
-                    bStride = _b.RowStride;
-                }
-
-                for (int i = 0; i < rows; i += TKernel.Rows)
+                bool sharedInPlace = _shared.InPlace && line + _shared.Width <= _lines;
+                float* sharedPanel = sharedInPlace ? _shared.At(_firstLine + line, step) : PackedPanel(block, line);
+                long sharedStride = sharedInPlace ? _shared.StepStride : _shared.Width;
+                int sharedLines = Math.Min(_shared.Width, _lines - line);
+                for (int own = 0; own < lines; own += _own.Width)
                 {
                     next.Next();
-                    bool inPlace = i < packedRows;
-                    var panels = new TilePanels(
-                        inPlace ? firstA + i : packedA + (long)(i - packedRows) * depth,
-                        inPlace ? _a.ColumnStride : TKernel.Rows,
-                        b,
-                        bStride)
+                    bool ownInPlace = own < inPlace;
+                    float* ownPanel = ownInPlace ? _own.At(first + own, step) : packed + ((long)(own - inPlace) * depth);
+                    long ownStride = ownInPlace ? _own.StepStride : _own.Width;
+                    int ownLines = Math.Min(_own.Width, lines - own);
+                    // What is read in place arrives one block ahead: a cache line of each step in each of the first calls.
+                    int sharedCall = own / _own.Width * LineElements, ownCall = (line - share.Start) / _shared.Width * LineElements;
+                    long sharedAhead = goesOn && sharedInPlace && sharedCall < _shared.Width ? (depth * sharedStride) + sharedCall : 0;
+                    long ownAhead = goesOn && ownInPlace && ownCall < _own.Width ? (depth * ownStride) + ownCall : 0;
+                    if (_takesColumns)
                     {
-                        // What is read in place arrives one block ahead: a line of A in the first column, one of B in each row.
-                        AAhead = goesOn && inPlace && j == firstColumn ? depth * _a.ColumnStride : 0,
-                        BAhead = goesOn && inPlace && i < TKernel.Columns ? depth * bStride + i / TKernel.Rows * LineElements : 0,
-                    };
-                    var epilogue = EpilogueOf(block, row + i, _firstColumn + j);
-                    float* c = _c + (row + i) * _cStride + _firstColumn + j;
-                    if (i < wholeRows && j + TKernel.Columns <= _columns)
-                        TKernel.Tile(depth, panels, c, _cStride, epilogue);
+                        Tile(block, depth, _firstLine + line, first + own, sharedLines, ownLines,
+                            new TilePanels(sharedPanel, sharedStride, ownPanel, ownStride) { AAhead = sharedAhead, BAhead = ownAhead });
+                    }
                     else
-                        TKernel.Edge(depth, panels, c, _cStride, epilogue, Math.Min(rows - i, TKernel.Rows), Math.Min(_columns - j, TKernel.Columns));
+                    {
+                        Tile(block, depth, first + own, _firstLine + line, ownLines, sharedLines,
+                            new TilePanels(ownPanel, ownStride, sharedPanel, sharedStride) { AAhead = ownAhead, BAhead = sharedAhead });
+                    }
                 }
             }
         }
     }
 
-    /// <summary>The rows of C of a task.</summary>
-    private readonly (int First, int End) Rows(int task) =>
-        (Start(_m, TKernel.Rows, task % _rowTiles, _rowTiles), Start(_m, TKernel.Rows, (task % _rowTiles) + 1, _rowTiles));
+    private readonly void Tile(int block, int depth, int row, int column, int rows, int columns, in TilePanels panels)
+    {
+        bool last = _firstBlock + block == _depthBlocks - 1;
+        var epilogue = new TileEpilogue
+        {
+            Alpha = _epilogue.Alpha,
+            AddC = _epilogue.Accumulate || _firstBlock + block > 0,
+            Bias = last && _epilogue.Bias != null ? _epilogue.Bias + column : null,
+            RowBias = last && _epilogue.RowBias != null ? _epilogue.RowBias + row : null,
+        };
+        float* c = _c + (row * _cStride) + column;
+        if (rows == TKernel.Rows && columns == TKernel.Columns)
+            TKernel.Tile(depth, panels, c, _cStride, epilogue);
+        else
+            TKernel.Edge(depth, panels, c, _cStride, epilogue, rows, columns);
+    }
 
     /// <summary>Where a piece begins when whole panels are dealt out evenly to all pieces.</summary>
     private static int Start(int length, int panel, int piece, int pieces) =>
         (int)Math.Min(length, (long)Pieces(length, panel) * piece / pieces * panel);
 
-    /// <summary>Rows of A, one block of K, to be fetched within so many calls of the kernel.</summary>
-    private readonly PrefetchedBlock Prefetch(int row, int lastRow, int block, int calls)
+    /// <summary>Own lines, one block of K, to be fetched within so many calls of the kernel.</summary>
+    private readonly PrefetchedBlock Prefetch(int first, int end, int block, int calls)
     {
-        int step = (_firstBlock + block) * _depth;
-        float* start = _a.Data + (row * _a.RowStride) + (step * _a.ColumnStride);
-        return _a.ColumnStride == 1
-            ? new PrefetchedBlock(start, _a.RowStride, lastRow - row, DepthOf(block), calls)
-            : new PrefetchedBlock(start, _a.ColumnStride, DepthOf(block), lastRow - row, calls);
+        int lines = Math.Min(end, _own.Lines) - first, depth = DepthOf(block);
+        if (lines <= 0)
+            return default;
+        float* start = _own.At(first, StepOf(block));
+        return _own.StepStride == 1
+            ? new PrefetchedBlock(start, _own.LineStride, lines, depth, calls)
+            : new PrefetchedBlock(start, _own.StepStride, depth, lines, calls);
     }
 
     private static int Pieces(int length, int piece) => (int)(((long)length + piece - 1) / piece);
@@ -222,20 +254,43 @@ internal unsafe struct GemmPlan<TKernel>
     /// <summary>The length of the first of <paramref name="pieces"/> nearly equal pieces, rounded up to a multiple.</summary>
     private static int Even(int length, int pieces, int multiple) => Pieces(Pieces(length, pieces), multiple) * multiple;
 
-    private readonly int DepthOf(int block) => Math.Min(_depth, _k - (_firstBlock + block) * _depth);
+    private readonly int StepOf(int block) => (_firstBlock + block) * _depth;
 
-    private readonly float* PackedPanel(int block, int column) =>
-        _packedB + (long)block * _slabColumns * _depth + (long)column * DepthOf(block);
+    private readonly int DepthOf(int block) => Math.Min(_depth, _k - StepOf(block));
 
-    private readonly TileEpilogue EpilogueOf(int block, int row, int column)
+    /// <summary>Elements of one block of K of the slab; each task's lines are followed by room for what packing overruns.</summary>
+    private readonly long BlockLength => _shared.InPlace
+        ? (long)_shared.Width * _depth
+        : ((long)_slabLines * _depth) + ((long)Pieces(_slabLines, _packLines) * LineElements);
+
+    /// <summary>A packed panel of the slab; of an operand read in place, the only one.</summary>
+    private readonly float* PackedPanel(int block, int line) => _slab + (block * BlockLength)
+        + (_shared.InPlace ? 0 : ((long)line * DepthOf(block)) + ((long)(line / _packLines) * LineElements));
+
+    /// <summary>A or B as lines along K: rows of A, columns of B.</summary>
+    private readonly struct Operand(MatrixView lines, int count, int width, bool inPlace)
     {
-        bool last = _firstBlock + block == _depthBlocks - 1;
-        return new TileEpilogue
-        {
-            Alpha = _epilogue.Alpha,
-            AddC = _epilogue.Accumulate || _firstBlock + block > 0,
-            Bias = last && _epilogue.Bias != null ? _epilogue.Bias + column : null,
-            RowBias = last && _epilogue.RowBias != null ? _epilogue.RowBias + row : null,
-        };
+        private readonly float* _data = lines.Data;
+
+        public long LineStride { get; } = lines.RowStride;
+
+        public long StepStride { get; } = lines.ColumnStride;
+
+        public int Lines { get; } = count;
+
+        /// <summary>Lines of a panel.</summary>
+        public int Width { get; } = width;
+
+        /// <summary>Whether its full panels are read where they lie.</summary>
+        public bool InPlace { get; } = inPlace;
+
+        public float* At(int line, int step) => _data + (line * LineStride) + (step * StepStride);
     }
 }
+
+/// <summary>A part of a slab's work: panels of the operand that threads take, times lines of the slab.</summary>
+/// <param name="Panel">The first panel.</param>
+/// <param name="Panels">Panels.</param>
+/// <param name="Start">The first line of the slab.</param>
+/// <param name="End">The line behind the last.</param>
+internal readonly record struct GemmShare(int Panel, int Panels, int Start, int End);

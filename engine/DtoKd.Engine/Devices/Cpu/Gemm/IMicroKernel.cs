@@ -15,8 +15,8 @@ internal unsafe interface IMicroKernel
     /// <summary>Columns of a tile, and of a packed panel of B: a multiple of 8.</summary>
     static abstract int Columns { get; }
 
-    /// <summary>Rows of A that are packed together: a multiple of <see cref="Rows"/>.</summary>
-    static abstract int RowBlock { get; }
+    /// <summary>About how many rows of A, or columns of B, a thread packs together.</summary>
+    static abstract int BlockLines { get; }
 
     /// <summary>Computes one full tile.</summary>
     /// <param name="depth">Steps along K.</param>
