@@ -26,7 +26,11 @@ internal sealed class Gradients : IDisposable
         foreach (int node in cut)
             _cut[node] = true;
         for (int i = 0; i < nodes.Count; i++)
-            _leadsToCut[i] = _cut[i] || Array.Exists(nodes[i].Inputs, input => input.Node >= 0 && _leadsToCut[input.Node]);
+        {
+            _leadsToCut[i] = _cut[i];
+            foreach (var input in nodes[i].Inputs)
+                _leadsToCut[i] |= input.Node >= 0 && _leadsToCut[input.Node];
+        }
     }
 
     private Gradients(Step step, List<Node> nodes) =>

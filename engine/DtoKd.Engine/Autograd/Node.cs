@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace DtoKd.Engine;
 
 /// <summary>
@@ -6,7 +8,10 @@ namespace DtoKd.Engine;
 /// </summary>
 internal abstract class Node
 {
-    private readonly List<Tensor> _saved = [];
+    private List<Tensor>? _saved;
+    private List<Input>? _inputs;
+    private int _firstInput;
+    private int _inputCount;
 
     /// <summary>The operation's name.</summary>
     public abstract string Name { get; }
@@ -14,13 +19,14 @@ internal abstract class Node
     /// <summary>What a profile calls the backward rule.</summary>
     public string BackwardName => $"{Name} backward";
 
-    public Input[] Inputs { get; set; } = [];
+    /// <summary>Where the gradients of the inputs go, in the order in which the operation was recorded with them.</summary>
+    public ReadOnlySpan<Input> Inputs => CollectionsMarshal.AsSpan(_inputs).Slice(_firstInput, _inputCount);
 
     /// <summary>Multiplications, each with its addition, of the forward pass; counted for products and convolutions only.</summary>
     public virtual long MultiplyAdds => 0;
 
     /// <summary>What the backward pass reads.</summary>
-    public IReadOnlyList<Tensor> Saved => _saved;
+    public IReadOnlyList<Tensor> Saved => _saved ?? [];
 
     /// <summary>Adds the gradients of the inputs, given <paramref name="dy"/>, that of the result (any strides).</summary>
     public abstract void Backward(Tensor dy, Gradients into);
@@ -28,16 +34,27 @@ internal abstract class Node
     /// <summary>Lets go of everything saved.</summary>
     public void Release()
     {
+        if (_saved is null)
+            return;
         foreach (var tensor in _saved)
             tensor.Dispose();
-        _saved.Clear();
+        _saved = null;
     }
 
-    /// <summary>Keeps a tensor alive until this node has run backward for the last time.</summary>
+    /// <summary>Tells the node that its inputs are the last ones of a tape's list.</summary>
+    internal void TakeInputs(List<Input> inputs, int count)
+    {
+        _inputs = inputs;
+        (_firstInput, _inputCount) = (inputs.Count - count, count);
+    }
+
+    /// <summary>Keeps a tensor alive until this node has run backward for the last time. A parameter's value outlives every step.</summary>
     protected Tensor Save(Tensor tensor)
     {
+        if (tensor.Parameter is not null)
+            return tensor;
         var alias = tensor.Alias();
-        _saved.Add(alias);
+        (_saved ??= []).Add(alias);
         return alias;
     }
 
@@ -45,9 +62,12 @@ internal abstract class Node
     internal readonly record struct Input(int Node, Shape Shape, DType DType);
 }
 
-/// <summary>The start of the tape's graph: a parameter, or a tensor that is watched.</summary>
+/// <summary>The start of a tape's graph: a parameter, or a tensor that is watched. It knows nothing of the tape.</summary>
 internal sealed class LeafNode(Parameter? parameter) : Node
 {
+    /// <summary>The leaf of every tensor that is watched.</summary>
+    public static readonly LeafNode Watched = new(null);
+
     public override string Name => parameter?.Name ?? "watched";
 
     public Parameter? Parameter => parameter;

@@ -19,6 +19,7 @@ public sealed class Parameter
         Shape = shape;
         Decays = decays;
         Initialiser = initialiser;
+        Leaf = new LeafNode(this);
     }
 
     /// <summary>The name, as timm gives it: <c>blocks.0.attn.qkv.weight</c>.</summary>
@@ -48,6 +49,9 @@ public sealed class Parameter
         _value ?? throw new InvalidOperationException($"parameter {Name} has no value before its arena is sealed");
 
     internal Initialiser Initialiser { get; }
+
+    /// <summary>Its node on the tapes of all steps.</summary>
+    internal LeafNode Leaf { get; }
 
     /// <summary>A parameter is used wherever a tensor is.</summary>
     public static implicit operator Tensor(Parameter parameter) => parameter.Value;

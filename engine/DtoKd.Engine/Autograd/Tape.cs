@@ -7,15 +7,13 @@ namespace DtoKd.Engine;
 public sealed class Tape
 {
     private readonly Step _step;
-    private readonly List<Node> _nodes = [];
-    private readonly Dictionary<Parameter, int> _leaves = [];
 
     internal Tape(Step step) => _step = step;
 
     /// <summary>
     /// Multiply-adds of the forward passes recorded: of products, convolutions and attention, as the literature counts "FLOPs".
     /// </summary>
-    public long MultiplyAdds => _nodes.Sum(node => node.MultiplyAdds);
+    public long MultiplyAdds => Nodes.Sum(node => node.MultiplyAdds);
 
     /// <summary>
     /// Bytes that the tape keeps for the backward pass: each piece of memory once, parameters not counted. Zero after a backward
@@ -25,14 +23,16 @@ public sealed class Tape
     {
         get
         {
-            var parameters = _leaves.Keys.Select(parameter => parameter.Value.Storage).ToHashSet();
-            return _nodes.SelectMany(node => node.Saved).Select(tensor => tensor.Storage).Distinct()
+            var parameters = _step.Lists.Leaves.Keys.Select(parameter => parameter.Value.Storage).ToHashSet();
+            return Nodes.SelectMany(node => node.Saved).Select(tensor => tensor.Storage).Distinct()
                 .Where(storage => !parameters.Contains(storage)).Sum(storage => storage.Bytes);
         }
     }
 
     /// <summary>The number of operations and leaves recorded.</summary>
-    public int Length => _nodes.Count;
+    public int Length => Nodes.Count;
+
+    private List<Node> Nodes => _step.Lists.Nodes;
 
     /// <summary>Computes the gradients of a scalar loss.</summary>
     /// <param name="loss">A tensor of one element made in this step.</param>
@@ -57,7 +57,7 @@ public sealed class Tape
     {
         int start = NodeOf(output);
         into.Begin();
-        using var gradients = new Gradients(_step, _nodes, into);
+        using var gradients = new Gradients(_step, Nodes, into);
         Run(gradients, start, seed, retain);
         into.End();
     }
@@ -82,49 +82,46 @@ public sealed class Tape
         var seed = One(loss);
         int start = NodeOf(loss);
         int[] nodes = [.. cut.Select(NodeOf)];
-        using var gradients = new Gradients(_step, _nodes, nodes);
+        using var gradients = new Gradients(_step, Nodes, nodes);
         Run(gradients, start, seed, retain: true);
         return Array.ConvertAll(nodes, gradients.TakeAtCut);
     }
 
     internal int Add(Node node, ReadOnlySpan<Tensor?> inputs)
     {
-        node.Inputs = new Node.Input[inputs.Length];
-        for (int i = 0; i < inputs.Length; i++)
+        var lists = _step.Lists;
+        foreach (var input in inputs)
         {
-            node.Inputs[i] = inputs[i] is { } input
-                ? new Node.Input(IndexOf(input), input.Shape, input.DType)
-                : new Node.Input(-1, default, default);
+            lists.Inputs.Add(input is null
+                ? new Node.Input(-1, default, default)
+                : new Node.Input(IndexOf(input), input.Shape, input.DType));
         }
 
-        _nodes.Add(node);
-        return _nodes.Count - 1;
+        node.TakeInputs(lists.Inputs, inputs.Length);
+        return AddNode(node);
     }
 
-    internal int AddLeaf(Parameter? parameter = null)
-    {
-        _nodes.Add(new LeafNode(parameter));
-        return _nodes.Count - 1;
-    }
+    internal int AddLeaf() => AddNode(LeafNode.Watched);
 
-    internal bool IsLeaf(int node) => _nodes[node] is LeafNode;
+    internal bool IsLeaf(int node) => Nodes[node] is LeafNode;
 
     internal int IndexOf(Tensor tensor)
     {
         if (tensor.Parameter is not { RequiresGrad: true } parameter)
             return tensor.Node;
-        if (!_leaves.TryGetValue(parameter, out int index))
-            _leaves[parameter] = index = AddLeaf(parameter);
+        var leaves = _step.Lists.Leaves;
+        if (!leaves.TryGetValue(parameter, out int index))
+            leaves[parameter] = index = AddNode(parameter.Leaf);
         return index;
     }
 
     /// <summary>The parameters among the inputs of a node, or else the last one that was used before it; empty if there is none.</summary>
     internal string ParametersNear(int node)
     {
-        for (int i = Math.Min(node, _nodes.Count - 1); i >= 0; i--)
+        for (int i = Math.Min(node, Nodes.Count - 1); i >= 0; i--)
         {
-            var names = _nodes[i].Inputs.Where(input => input.Node >= 0)
-                .Select(input => (_nodes[input.Node] as LeafNode)?.Parameter?.Name)
+            var names = Nodes[i].Inputs.ToArray().Where(input => input.Node >= 0)
+                .Select(input => (Nodes[input.Node] as LeafNode)?.Parameter?.Name)
                 .OfType<string>()
                 .ToArray();
             if (names.Length > 0)
@@ -136,7 +133,7 @@ public sealed class Tape
 
     internal void Release()
     {
-        foreach (var node in _nodes)
+        foreach (var node in Nodes)
             node.Release();
     }
 
@@ -145,9 +142,10 @@ public sealed class Tape
     {
         using var mode = _step.RunningBackward();
         gradients.Start(start, seed);
-        for (int i = _nodes.Count - 1; i >= 0; i--)
+        var nodes = Nodes;
+        for (int i = nodes.Count - 1; i >= 0; i--)
         {
-            var node = _nodes[i];
+            var node = nodes[i];
             if (i <= start && gradients.Take(i) is { } dy)
             {
                 _step.Device.Profile?.Enter(node.BackwardName);
@@ -162,6 +160,12 @@ public sealed class Tape
             if (!retain)
                 node.Release();
         }
+    }
+
+    private int AddNode(Node node)
+    {
+        Nodes.Add(node);
+        return Nodes.Count - 1;
     }
 
     private int NodeOf(Tensor output) => output.Step == _step && output.Node >= 0

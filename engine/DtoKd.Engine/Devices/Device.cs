@@ -1,8 +1,12 @@
+using System.Collections.Concurrent;
+
 namespace DtoKd.Engine;
 
 /// <summary>Where tensors live and operations run. It owns the memory pool; it knows no operation.</summary>
 public abstract class Device : IDisposable
 {
+    private readonly ConcurrentBag<StepLists> _lists = [];
+
     private protected Device(Pool pool, bool isHost)
     {
         Pool = pool;
@@ -33,6 +37,16 @@ public abstract class Device : IDisposable
     /// <summary>Waits until everything that was asked of the device is done: before a clock is read.</summary>
     public virtual void Synchronize()
     {
+    }
+
+    /// <summary>Empty lists for a step, with the room that an earlier one needed.</summary>
+    internal StepLists RentLists() => _lists.TryTake(out var lists) ? lists : new StepLists();
+
+    /// <summary>Keeps the lists of a step that has ended for another one.</summary>
+    internal void Return(StepLists lists)
+    {
+        lists.Clear();
+        _lists.Add(lists);
     }
 
     /// <summary>Makes room for input; see <see cref="DeviceInput"/>.</summary>

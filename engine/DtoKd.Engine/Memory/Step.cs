@@ -9,11 +9,10 @@ namespace DtoKd.Engine;
 /// <remarks>A step is used by one thread. Operations find it through their inputs; there is no ambient state.</remarks>
 public sealed class Step : IDisposable
 {
-    private readonly List<Tensor> _owned = [];
     private readonly Tape? _tape;
+    private StepLists? _lists;
     private uint _streams;
     private bool _runsBackward;
-    private bool _ended;
 
     private Step(Device device, bool record, bool training, ulong seed, ulong number, bool replays = false)
     {
@@ -23,6 +22,7 @@ public sealed class Step : IDisposable
         Seed = seed;
         Number = number;
         IsReplay = replays;
+        _lists = device.RentLists();
         _tape = record ? new Tape(this) : null;
     }
 
@@ -61,6 +61,10 @@ public sealed class Step : IDisposable
     public Tape Tape => _tape ?? throw new InvalidOperationException("this step records no gradients: begin it with Step.Training");
 
     internal bool HasTape => _tape is not null;
+
+    /// <summary>What the step and its tape keep count in.</summary>
+    /// <exception cref="ObjectDisposedException">The step has ended.</exception>
+    internal StepLists Lists => _lists ?? throw new ObjectDisposedException(nameof(Step));
 
     /// <summary>Begins a step that records gradients and trains.</summary>
     /// <param name="device">Where to compute.</param>
@@ -143,7 +147,7 @@ public sealed class Step : IDisposable
 
     /// <summary>Opens a region whose tensors go back to the pool at its end, but for those it returns.</summary>
     /// <remarks>What the tape needs for the backward pass stays alive on its own.</remarks>
-    public Scope Scope() => new(this, _owned.Count);
+    public Scope Scope() => new(this, Lists.Owned.Count);
 
     /// <summary>Records nothing and behaves as in evaluation until the result is disposed: for a frozen teacher.</summary>
     public EvaluationMode Evaluating() => new(this, _runsBackward);
@@ -157,11 +161,17 @@ public sealed class Step : IDisposable
     /// <summary>Ends the step: everything it owns goes back to the pool.</summary>
     public void Dispose()
     {
-        if (_ended)
+        if (_lists is not { } lists)
             return;
-        _ended = true;
         _tape?.Release();
-        ReleaseFrom(0);
+        foreach (var tensor in lists.Owned)
+        {
+            if (tensor.Step == this)
+                tensor.Dispose();
+        }
+
+        _lists = null;
+        Device.Return(lists);
         Device.Profile?.Enter(OpProfile.Outside);
     }
 
@@ -200,16 +210,15 @@ public sealed class Step : IDisposable
     /// <summary>As <see cref="New"/>, but released by the caller.</summary>
     internal Tensor NewUnowned(Shape shape, DType dtype, string origin)
     {
-        ObjectDisposedException.ThrowIf(_ended, this);
+        ObjectDisposedException.ThrowIf(_lists is null, this);
         var storage = new Storage(Device.Pool, shape.Count * dtype.Size(), origin);
         return new Tensor(Device, storage, dtype, shape, Strides.Contiguous(shape), 0, origin) { Step = this };
     }
 
     internal void Own(Tensor tensor)
     {
-        ObjectDisposedException.ThrowIf(_ended, this);
+        Lists.Owned.Add(tensor);
         tensor.Step = this;
-        _owned.Add(tensor);
     }
 
     /// <summary>Whether a gradient is wanted for any of the inputs, so that the operation must be put on the tape.</summary>
@@ -243,14 +252,17 @@ public sealed class Step : IDisposable
 
     internal void ReleaseFrom(int start)
     {
+        // A scope that outlives its step has nothing left to release.
+        if (_lists is null)
+            return;
         int kept = start;
-        var owned = CollectionsMarshal.AsSpan(_owned);
+        var owned = CollectionsMarshal.AsSpan(_lists.Owned);
         for (int i = start; i < owned.Length; i++)
         {
             var tensor = owned[i];
             if (tensor.Step != this)
                 continue;
-            if (tensor.Survives && !_ended)
+            if (tensor.Survives)
             {
                 tensor.Survives = false;
                 owned[kept++] = tensor;
@@ -261,7 +273,7 @@ public sealed class Step : IDisposable
             }
         }
 
-        CollectionsMarshal.SetCount(_owned, kept);
+        CollectionsMarshal.SetCount(_lists.Owned, kept);
     }
 
     /// <summary>Restores the step's mode when disposed.</summary>

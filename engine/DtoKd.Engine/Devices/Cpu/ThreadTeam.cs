@@ -48,21 +48,58 @@ public sealed class ThreadTeam : IDisposable
     /// <exception cref="Exception">The first exception that a block threw; the other blocks still run.</exception>
     public void For(int blocks, Action<int> body)
     {
-        if (blocks <= 1 || _workers.Length == 0 || _insideBlock || !_oneCaller.TryEnter())
+        if (TryEnter(blocks))
         {
-            for (int i = 0; i < blocks; i++)
-                body(i);
+            Share(new BlockJob(blocks, body));
             return;
         }
 
+        for (int i = 0; i < blocks; i++)
+            body(i);
+    }
+
+    /// <summary>
+    /// Cuts 0 .. <paramref name="length"/> into pieces of <paramref name="grain"/> (the last may be shorter) and runs
+    /// <paramref name="body"/>(start, end) on each.
+    /// </summary>
+    /// <remarks>As <see cref="For"/>.</remarks>
+    public void ForRange(long length, long grain, Action<long, long> body)
+    {
+        int pieces = checked((int)((length + grain - 1) / grain));
+        if (TryEnter(pieces))
+        {
+            Share(new RangeJob(pieces, length, grain, body));
+            return;
+        }
+
+        for (long start = 0; start < length; start += grain)
+            body(start, Math.Min(start + grain, length));
+    }
+
+    /// <summary>Stops the workers.</summary>
+    public void Dispose()
+    {
+        if (_stopping)
+            return;
+        _stopping = true;
+        _wake.Release(_workers.Length + 1);
+        foreach (var worker in _workers)
+            worker.Join();
+        _wake.Dispose();
+    }
+
+    /// <summary>Whether work of so many blocks is to be shared out, by this caller: then <see cref="Share"/> has to follow.</summary>
+    private bool TryEnter(int blocks) => blocks > 1 && _workers.Length > 0 && !_insideBlock && _oneCaller.TryEnter();
+
+    private void Share(Job job)
+    {
         try
         {
-            var job = new Job(blocks, body);
             _job = job;
             // The store of the job must be seen before the number of sleepers is read, and a worker announces its sleep
             // before it looks for a job a last time: one of the two always sees the other.
             Interlocked.MemoryBarrier();
-            int sleepers = Math.Min(_sleepers, blocks - 1);
+            int sleepers = Math.Min(_sleepers, job.Blocks - 1);
             if (sleepers > 0)
                 _wake.Release(sleepers);
 
@@ -77,39 +114,6 @@ public sealed class ThreadTeam : IDisposable
         {
             _oneCaller.Exit();
         }
-    }
-
-    /// <summary>
-    /// Cuts 0 .. <paramref name="length"/> into pieces of <paramref name="grain"/> (the last may be shorter) and runs
-    /// <paramref name="body"/>(start, end) on each.
-    /// </summary>
-    public void ForRange(long length, long grain, Action<long, long> body)
-    {
-        if (length <= 0)
-            return;
-        if (length <= grain)
-        {
-            body(0, length);
-            return;
-        }
-
-        For(checked((int)((length + grain - 1) / grain)), block =>
-        {
-            long start = block * grain;
-            body(start, Math.Min(start + grain, length));
-        });
-    }
-
-    /// <summary>Stops the workers.</summary>
-    public void Dispose()
-    {
-        if (_stopping)
-            return;
-        _stopping = true;
-        _wake.Release(_workers.Length + 1);
-        foreach (var worker in _workers)
-            worker.Join();
-        _wake.Dispose();
     }
 
     private void Work()
@@ -150,10 +154,22 @@ public sealed class ThreadTeam : IDisposable
         _insideBlock = false;
     }
 
-    private sealed class Job(int blocks, Action<int> body)
+    private sealed class BlockJob(int blocks, Action<int> body) : Job(blocks)
+    {
+        protected override void Run(int block) => body(block);
+    }
+
+    private sealed class RangeJob(int pieces, long length, long grain, Action<long, long> body) : Job(pieces)
+    {
+        protected override void Run(int block) => body(block * grain, Math.Min((block + 1) * grain, length));
+    }
+
+    private abstract class Job(int blocks)
     {
         private int _next;
         private int _done;
+
+        public int Blocks => blocks;
 
         public ExceptionDispatchInfo? Failure { get; private set; }
 
@@ -166,7 +182,7 @@ public sealed class ThreadTeam : IDisposable
             {
                 try
                 {
-                    body(block);
+                    Run(block);
                 }
                 catch (Exception exception)
                 {
@@ -176,5 +192,7 @@ public sealed class ThreadTeam : IDisposable
                 Interlocked.Increment(ref _done);
             }
         }
+
+        protected abstract void Run(int block);
     }
 }

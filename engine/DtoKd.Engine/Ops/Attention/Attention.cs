@@ -133,8 +133,10 @@ public static partial class Op
             if (!into.Wants(input))
                 return null;
             var target = into.Target(input);
-            bool shared = Inputs[..3].Count(other => other.Node == Inputs[input].Node) > 1;
-            if (target.Accumulate || !shared)
+            int roles = 0;
+            foreach (var other in Inputs[..3])
+                roles += other.Node == Inputs[input].Node ? 1 : 0;
+            if (target.Accumulate || roles == 1)
                 return target;
             // One tensor in two roles: the kernel would overwrite what it has just added.
             target.Tensor.Clear();

@@ -40,11 +40,22 @@ public static partial class Op
     private static Shape BatchOf(Shape shape) => shape.Without(-1).Without(-1);
 
     /// <summary>A view with the last two axes exchanged that no tape sees.</summary>
-    private static Tensor Transposed(Step step, Tensor x) => Transpose(Untracked(step, x), -1, -2);
+    private static Tensor Transposed(Step step, Tensor x)
+    {
+        int last = x.Shape.Rank - 1;
+        var strides = x.Strides;
+        (strides[last - 1], strides[last]) = (strides[last], strides[last - 1]);
+        return Untracked(step, x, x.Shape.With(last - 1, x.Shape[last]).With(last, x.Shape[last - 1]), strides);
+    }
 
     /// <summary>A contiguous tensor as a matrix [everything before the last axis, last axis] that no tape sees.</summary>
-    private static Tensor AsRows(Step step, Tensor x) =>
-        Reshape(Untracked(step, x), [checked((int)x.Shape.CountOf(0, x.Shape.Rank - 1)), x.Shape[^1]]);
+    private static Tensor AsRows(Step step, Tensor x)
+    {
+        if (x.Shape.Rank == 2)
+            return x;
+        Shape rows = [checked((int)x.Shape.CountOf(0, x.Shape.Rank - 1)), x.Shape[^1]];
+        return Untracked(step, x, rows, Strides.Contiguous(rows));
+    }
 
     /// <summary>da = dy b^T and db = a^T dy, each summed over the axes along which the operand was broadcast.</summary>
     private sealed class MatMulNode : Node

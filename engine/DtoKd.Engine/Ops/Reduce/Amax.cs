@@ -24,7 +24,7 @@ public static partial class Op
         var y = plan.NewResult(step, keepAxes, x.DType, op);
         if (plan.Reduced == 0 && y.Count > 0)
             throw new ArgumentException($"{op}: nothing to choose from over an axis of size 0 of shape {x.Shape}");
-        Fold.Run<TFold>(Contiguous(plan.Arrange(x.Detach())), y, plan.Outer, plan.Reduced, plan.Inner);
+        Fold.Run<TFold>(plan.ArrangeUntracked(x), y, plan.Outer, plan.Reduced, plan.Inner);
         if (step.Tracks(x))
             step.Record(y, new ExtremeNode(op, x, y, axes, plan.KeptShape), x);
         return y;

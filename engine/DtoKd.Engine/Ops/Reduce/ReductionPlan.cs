@@ -4,7 +4,7 @@ namespace DtoKd.Engine;
 /// How a reduction over any axes becomes one over the middle of [outer, reduced, inner]: as the axes stand when the reduced
 /// ones are neighbours, after moving them to the end otherwise.
 /// </summary>
-internal sealed class ReductionPlan
+internal readonly struct ReductionPlan
 {
     private readonly int[]? _order;
     private readonly Shape _result;
@@ -23,37 +23,40 @@ internal sealed class ReductionPlan
         }
 
         KeptShape = shape;
-        var kept = new List<int>(Shape.MaxRank);
-        var reduced = new List<int>(Shape.MaxRank);
+        // The axes that stay, then the reduced ones.
+        Span<int> order = stackalloc int[shape.Rank], sizes = stackalloc int[shape.Rank];
+        int kept = 0, reduced = 0;
         for (int i = 0; i < shape.Rank; i++)
         {
             if (all || isReduced[i])
             {
-                reduced.Add(i);
+                order[shape.Rank - ++reduced] = i;
                 KeptShape = KeptShape.With(i, 1);
             }
             else
             {
-                kept.Add(i);
+                sizes[kept] = shape[i];
+                order[kept++] = i;
             }
         }
 
-        _result = new Shape([.. kept.Select(i => shape[i])]);
-        bool neighbours = reduced.Count == 0 || reduced[^1] - reduced[0] == reduced.Count - 1;
+        order[kept..].Reverse();
+        _result = new Shape(sizes[..kept]);
+        int first = reduced == 0 ? shape.Rank : order[kept];
+        bool neighbours = reduced == 0 || order[^1] - first == reduced - 1;
         if (neighbours)
         {
-            int first = reduced.Count == 0 ? shape.Rank : reduced[0];
             Outer = shape.CountOf(0, first);
-            Reduced = shape.CountOf(first, first + reduced.Count);
-            Inner = shape.CountOf(first + reduced.Count, shape.Rank);
+            Reduced = shape.CountOf(first, first + reduced);
+            Inner = shape.CountOf(first + reduced, shape.Rank);
         }
         else
         {
-            _order = [.. kept, .. reduced];
+            _order = order.ToArray();
             Outer = _result.Count;
             Inner = 1;
             Reduced = 1;
-            foreach (int i in reduced)
+            foreach (int i in order[kept..])
                 Reduced *= shape[i];
         }
     }
@@ -69,6 +72,9 @@ internal sealed class ReductionPlan
 
     /// <summary>The input with its axes in the order of the plan.</summary>
     public Tensor Arrange(Tensor x) => _order is null ? x : Op.Permute(x, _order);
+
+    /// <summary>As <see cref="Arrange"/>, stored row by row, and nothing is recorded.</summary>
+    public Tensor ArrangeUntracked(Tensor x) => _order is null && x.IsContiguous ? x : Op.Contiguous(Arrange(x.Detach()));
 
     public Tensor NewResult(Step step, bool keepAxes, DType dtype, string op) =>
         step.New(keepAxes ? KeptShape : _result, dtype, op);

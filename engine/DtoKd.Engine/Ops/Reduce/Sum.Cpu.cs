@@ -56,7 +56,8 @@ internal sealed unsafe class SumCpu : ISumKernels
             return;
         }
 
-        var partial = new double[rows * pieces];
+        var room = new Storage(device.Pool, rows * pieces * sizeof(double), "sum");
+        double* partial = (double*)room.Address;
         device.Team.ForRange(rows * pieces, Grain / Piece, (start, end) =>
         {
             for (long k = start; k < end; k++)
@@ -72,6 +73,8 @@ internal sealed unsafe class SumCpu : ISumKernels
                 sum += partial[(row * pieces) + k];
             y[row] = (float)sum;
         }
+
+        room.Release();
     }
 
     private static double SumPiece<V>(float* x, long count)
@@ -109,26 +112,25 @@ internal sealed unsafe class SumCpu : ISumKernels
             return;
         }
 
-        var partial = new float[outer * pieces * columns];
-        fixed (float* sums = partial)
+        var room = new Storage(device.Pool, outer * pieces * columns * sizeof(float), "sum");
+        float* partial = (float*)room.Address;
+        device.Team.For(checked((int)(outer * pieces)), k =>
         {
-            float* pinned = sums;
-            device.Team.For(checked((int)(outer * pieces)), k =>
+            long from = k % pieces * RowPiece;
+            AddRows<V>(x + (((k / pieces * rows) + from) * columns), partial + (k * columns), Math.Min(RowPiece, rows - from), columns);
+        });
+        for (long o = 0; o < outer; o++)
+        {
+            for (long i = 0; i < columns; i++)
             {
-                long from = k % pieces * RowPiece;
-                AddRows<V>(x + (((k / pieces * rows) + from) * columns), pinned + (k * columns), Math.Min(RowPiece, rows - from), columns);
-            });
-            for (long o = 0; o < outer; o++)
-            {
-                for (long i = 0; i < columns; i++)
-                {
-                    double sum = 0;
-                    for (long k = 0; k < pieces; k++)
-                        sum += pinned[(((o * pieces) + k) * columns) + i];
-                    y[(o * columns) + i] = (float)sum;
-                }
+                double sum = 0;
+                for (long k = 0; k < pieces; k++)
+                    sum += partial[(((o * pieces) + k) * columns) + i];
+                y[(o * columns) + i] = (float)sum;
             }
         }
+
+        room.Release();
     }
 
     private static void AddRows<V>(float* x, float* y, long rows, long columns)

@@ -12,7 +12,7 @@ public static partial class Op
         Pointwise.RequireFloat("sum", x);
         var plan = new ReductionPlan("sum", x, axes);
         var y = plan.NewResult(step, keepAxes, x.DType, "sum");
-        SumKernels.For(x).Sum(Contiguous(plan.Arrange(x.Detach())), y, plan.Outer, plan.Reduced, plan.Inner);
+        SumKernels.For(x).Sum(plan.ArrangeUntracked(x), y, plan.Outer, plan.Reduced, plan.Inner);
         if (step.Tracks(x))
             step.Record(y, new SumNode(plan.KeptShape), x);
         return y;

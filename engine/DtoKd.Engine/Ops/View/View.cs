@@ -88,9 +88,12 @@ public static partial class Op
     }
 
     /// <summary>The same elements as a tensor of the step that no tape sees, for use inside an operation.</summary>
-    private static Tensor Untracked(Step step, Tensor x)
+    private static Tensor Untracked(Step step, Tensor x) => Untracked(step, x, x.Shape, x.Strides);
+
+    /// <summary>As above, under another shape.</summary>
+    private static Tensor Untracked(Step step, Tensor x, Shape shape, in Strides strides)
     {
-        var view = x.View(x.Shape, x.Strides, 0, x.Origin);
+        var view = x.View(shape, strides, 0, x.Origin);
         step.Own(view);
         return view;
     }

@@ -1,0 +1,29 @@
+namespace DtoKd.Engine;
+
+/// <summary>
+/// What a step and its tape keep count in. A device hands the lists of one step to the next, as its pool does with memory, so that
+/// in the steady state they need not grow.
+/// </summary>
+internal sealed class StepLists
+{
+    /// <summary>The tensors that the step owns, in the order they were made.</summary>
+    public List<Tensor> Owned { get; } = [];
+
+    /// <summary>The operations and leaves on the tape.</summary>
+    public List<Node> Nodes { get; } = [];
+
+    /// <summary>The inputs of all nodes, one node's after another's.</summary>
+    public List<Node.Input> Inputs { get; } = [];
+
+    /// <summary>The leaf of each parameter that was used.</summary>
+    public Dictionary<Parameter, int> Leaves { get; } = [];
+
+    /// <summary>Lets go of everything but the room.</summary>
+    public void Clear()
+    {
+        Owned.Clear();
+        Nodes.Clear();
+        Inputs.Clear();
+        Leaves.Clear();
+    }
+}
