@@ -81,7 +81,7 @@ internal sealed class Gradients : IDisposable
         {
             var copy = Step.NewUnowned(shape, dtype, "gradient");
             Op.Copy(pending, copy, accumulate: false);
-            pending.Dispose();
+            Step.Recycle(pending);
             _pending[index] = pending = copy;
         }
 

@@ -32,12 +32,12 @@ internal abstract class Node
     public abstract void Backward(Tensor dy, Gradients into);
 
     /// <summary>Lets go of everything saved.</summary>
-    public void Release()
+    public void Release(Step step)
     {
         if (_saved is null)
             return;
         foreach (var tensor in _saved)
-            tensor.Dispose();
+            step.Recycle(tensor);
         _saved = null;
     }
 

@@ -134,7 +134,7 @@ public sealed class Tape
     internal void Release()
     {
         foreach (var node in Nodes)
-            node.Release();
+            node.Release(_step);
     }
 
     /// <summary>Goes through the tape in reverse from a node.</summary>
@@ -150,15 +150,22 @@ public sealed class Tape
             {
                 _step.Device.Profile?.Enter(node.BackwardName);
                 _step.Running = node.Name;
-                using (dy)
-                using (_step.Scope())
-                    node.Backward(dy, gradients);
+                try
+                {
+                    using (_step.OwnScope())
+                        node.Backward(dy, gradients);
+                }
+                finally
+                {
+                    _step.Recycle(dy);
+                }
+
                 if (_step.DetectsAnomalies)
                     gradients.Check(i);
             }
 
             if (!retain)
-                node.Release();
+                node.Release(_step);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 
 namespace DtoKd.Engine;
@@ -12,35 +13,27 @@ namespace DtoKd.Engine;
 /// </remarks>
 public sealed unsafe partial class Tensor : IDisposable
 {
-    private readonly Storage _storage;
-    private readonly long _offset;
+    private Storage _storage;
+    private long _offset;
     private bool _released;
 
-    internal Tensor(Device device, Storage storage, DType dtype, Shape shape, in Strides strides, long offset, string origin)
-    {
-        Device = device;
-        DType = dtype;
-        Shape = shape;
-        Strides = strides;
-        Origin = origin;
-        _storage = storage;
-        _offset = offset;
-    }
+    internal Tensor(Device device, Storage storage, DType dtype, Shape shape, in Strides strides, long offset, string origin) =>
+        Become(device, storage, dtype, shape, strides, offset, origin);
 
     /// <summary>The sizes of the axes.</summary>
-    public Shape Shape { get; }
+    public Shape Shape { get; private set; }
 
     /// <summary>The element type.</summary>
-    public DType DType { get; }
+    public DType DType { get; private set; }
 
     /// <summary>Where the elements are.</summary>
-    public Device Device { get; }
+    public Device Device { get; private set; }
 
     /// <summary>The step that owns this tensor; null for parameters and for tensors kept beyond their step.</summary>
     public Step? Step { get; internal set; }
 
     /// <summary>The operation that made this tensor, or the parameter's name.</summary>
-    public string Origin { get; }
+    public string Origin { get; private set; }
 
     /// <summary>The number of elements.</summary>
     public long Count => Shape.Count;
@@ -48,10 +41,10 @@ public sealed unsafe partial class Tensor : IDisposable
     /// <summary>Whether the elements lie row by row without gaps.</summary>
     public bool IsContiguous => Strides.AreContiguous(Shape);
 
-    internal Strides Strides { get; }
+    internal Strides Strides { get; private set; }
 
     /// <summary>The index of the node that made this tensor on its step's tape; -1 when no gradient flows through it.</summary>
-    internal int Node { get; set; } = -1;
+    internal int Node { get; set; }
 
     /// <summary>The parameter whose value this is.</summary>
     internal Parameter? Parameter { get; init; }
@@ -261,7 +254,7 @@ public sealed unsafe partial class Tensor : IDisposable
     {
         ThrowIfReleased();
         _storage.Retain();
-        return new Tensor(Device, _storage, DType, shape, strides, _offset + offset, origin);
+        return Engine.Step.Handle(Step, Device, _storage, DType, shape, strides, _offset + offset, origin);
     }
 
     /// <summary>The value of a parameter: a view of the arena's flat buffer, released with the arena only.</summary>
@@ -273,6 +266,23 @@ public sealed unsafe partial class Tensor : IDisposable
         {
             Parameter = parameter,
         };
+    }
+
+    /// <summary>Makes this the handle of other elements: a new one, or a released one that nobody holds any more.</summary>
+    [MemberNotNull(nameof(_storage), nameof(Device), nameof(Origin))]
+    internal void Become(Device device, Storage storage, DType dtype, Shape shape, in Strides strides, long offset, string origin)
+    {
+        Device = device;
+        DType = dtype;
+        Shape = shape;
+        Strides = strides;
+        Origin = origin;
+        Step = null;
+        Node = -1;
+        Survives = false;
+        _storage = storage;
+        _offset = offset;
+        _released = false;
     }
 
     /// <summary>Lets go of the storage. A parameter's value ends with its arena only: <see cref="Dispose"/> leaves it alone.</summary>

@@ -6,15 +6,15 @@ namespace DtoKd.Engine;
 /// A walk over several strided tensors of one shape at once: neighbouring axes that all of them step through evenly are merged,
 /// the last axis that remains is the inner row, the others are counted as rows.
 /// </summary>
-internal sealed class StridedLoop
+internal readonly struct StridedLoop
 {
     /// <summary>The largest number of tensors walked together.</summary>
     public const int MaxOperands = 4;
 
     private readonly int _rank;
     private readonly int _operands;
-    private Axes _sizes;
-    private AxisStrides _strides;
+    private readonly Axes _sizes;
+    private readonly AxisStrides _strides;
 
     public StridedLoop(Shape shape, params ReadOnlySpan<Strides> operands)
     {

@@ -8,11 +8,13 @@ public readonly ref struct Scope : IDisposable
 {
     private readonly Step _step;
     private readonly int _start;
+    private readonly bool _recycles;
 
-    internal Scope(Step step, int start)
+    internal Scope(Step step, int start, bool recycles = false)
     {
         _step = step;
         _start = start;
+        _recycles = recycles;
     }
 
     /// <summary>Lets a tensor outlive this scope: it belongs to the surrounding one.</summary>
@@ -23,5 +25,5 @@ public readonly ref struct Scope : IDisposable
     }
 
     /// <summary>Ends the region.</summary>
-    public void Dispose() => _step.ReleaseFrom(_start);
+    public void Dispose() => _step.ReleaseFrom(_start, _recycles);
 }

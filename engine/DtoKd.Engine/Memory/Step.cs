@@ -149,6 +149,12 @@ public sealed class Step : IDisposable
     /// <remarks>What the tape needs for the backward pass stays alive on its own.</remarks>
     public Scope Scope() => new(this, Lists.Owned.Count);
 
+    /// <summary>
+    /// Opens a region inside an operation or a backward rule. Nobody holds its tensors afterwards, so that their handles serve
+    /// again: the operation's result is made before.
+    /// </summary>
+    internal Scope OwnScope() => new(this, Lists.Owned.Count, recycles: true);
+
     /// <summary>Records nothing and behaves as in evaluation until the result is disposed: for a frozen teacher.</summary>
     public EvaluationMode Evaluating() => new(this, _runsBackward);
 
@@ -212,7 +218,28 @@ public sealed class Step : IDisposable
     {
         ObjectDisposedException.ThrowIf(_lists is null, this);
         var storage = new Storage(Device.Pool, shape.Count * dtype.Size(), origin);
-        return new Tensor(Device, storage, dtype, shape, Strides.Contiguous(shape), 0, origin) { Step = this };
+        var tensor = Handle(this, Device, storage, dtype, shape, Strides.Contiguous(shape), 0, origin);
+        tensor.Step = this;
+        return tensor;
+    }
+
+    /// <summary>A handle: one that has served before, where a step has some to spare.</summary>
+    internal static Tensor Handle(
+        Step? step, Device device, Storage storage, DType dtype, Shape shape, in Strides strides, long offset, string origin)
+    {
+        if (step?._lists is not { } lists || !lists.Spare.TryPop(out var tensor))
+            return new Tensor(device, storage, dtype, shape, strides, offset, origin);
+        tensor.Become(device, storage, dtype, shape, strides, offset, origin);
+        return tensor;
+    }
+
+    /// <summary>Lets go of a tensor that nobody but the caller holds, so that its handle may serve again.</summary>
+    internal void Recycle(Tensor tensor)
+    {
+        if (tensor.IsReleased)
+            return;
+        tensor.Dispose();
+        _lists?.Spare.Push(tensor);
     }
 
     internal void Own(Tensor tensor)
@@ -250,7 +277,7 @@ public sealed class Step : IDisposable
             throw new InvalidOperationException($"{op} has no derivative: call Detach() on its input first");
     }
 
-    internal void ReleaseFrom(int start)
+    internal void ReleaseFrom(int start, bool recycles)
     {
         // A scope that outlives its step has nothing left to release.
         if (_lists is null)
@@ -266,6 +293,10 @@ public sealed class Step : IDisposable
             {
                 tensor.Survives = false;
                 owned[kept++] = tensor;
+            }
+            else if (recycles)
+            {
+                Recycle(tensor);
             }
             else
             {

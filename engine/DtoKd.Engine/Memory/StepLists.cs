@@ -18,7 +18,13 @@ internal sealed class StepLists
     /// <summary>The leaf of each parameter that was used.</summary>
     public Dictionary<Parameter, int> Leaves { get; } = [];
 
-    /// <summary>Lets go of everything but the room.</summary>
+    /// <summary>
+    /// Handles of tensors that are released and that nobody holds any more, for tensors to come. Those of an operation's result
+    /// never get here: who uses one after its step is to be told so.
+    /// </summary>
+    public Stack<Tensor> Spare { get; } = [];
+
+    /// <summary>Lets go of everything but the room and the spare handles.</summary>
     public void Clear()
     {
         Owned.Clear();

@@ -75,9 +75,10 @@ public static partial class Op
         if (heads < 1 || qkv.Shape.Rank < 2 || qkv.Shape.Rank == Shape.MaxRank || qkv.Shape[^1] % (3 * heads) != 0)
             throw new ArgumentException($"self_attention: got qkv {qkv.Shape} for {heads} heads, expected [..., N, 3 heads d]");
         qkv = Contiguous(qkv);
+        var y = step.New(qkv.Shape.With(-1, qkv.Shape[^1] / 3), qkv.DType, "self_attention");
+        using var own = step.OwnScope();
         Tensor q = HeadsOf(step, qkv, heads, 3, 0), k = HeadsOf(step, qkv, heads, 3, 1), v = HeadsOf(step, qkv, heads, 3, 2);
         var inputs = new AttentionInputs("self_attention", step, q, k, v, bias, mask, scale);
-        var y = step.New(qkv.Shape.With(-1, qkv.Shape[^1] / 3), qkv.DType, "self_attention");
         var rows = step.New(q.Shape.With(-1, 2), qkv.DType, "self_attention");
         AttentionKernels.For(qkv).Forward(inputs, HeadsOf(step, y, heads, 1, 0), rows);
         if (step.Tracks(qkv, bias))

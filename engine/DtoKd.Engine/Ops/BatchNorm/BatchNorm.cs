@@ -66,6 +66,7 @@ public static partial class Op
         bias = bias is null ? null : Contiguous(bias);
         residual = residual is null ? null : Contiguous(residual);
         var y = step.New(x.Shape, x.DType, op);
+        using var own = step.OwnScope();
         Tensor mean = step.New(channels, x.DType, op), variance = step.New(channels, x.DType, op);
         var norm = new BatchNormInputs(x, weight, bias, mean, variance, extent, eps, batch, relu);
         if (!batch)

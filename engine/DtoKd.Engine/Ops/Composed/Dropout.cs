@@ -31,7 +31,7 @@ public static unsafe partial class Op
         if (step.Tracks(x))
             step.Record(y, node, x);
         else
-            node.Release();
+            node.Release(step);
         return y;
     }
 

@@ -69,16 +69,22 @@ public static unsafe partial class Op
         where T : unmanaged
         where TStore : struct, IStore<T>
     {
-        T* source = from.Pointer<T>(), target = to.Pointer<T>();
         var team = ((CpuDevice)to.Device).Team;
         if (loop.Rows == 1)
-        {
-            long st = loop.InnerStride(0), ss = loop.InnerStride(1);
-            team.ForRange(loop.Inner, CopyGrain, (start, end) =>
-                Row<T, TStore>(target + (start * st), st, source + (start * ss), ss, end - start));
-            return;
-        }
+            OneRow<T, TStore>(team, loop.Inner, to.Pointer<T>(), loop.InnerStride(0), from.Pointer<T>(), loop.InnerStride(1));
+        else
+            Rows<T, TStore>(team, loop, from.Pointer<T>(), to.Pointer<T>());
+    }
 
+    private static void OneRow<T, TStore>(ThreadTeam team, long count, T* target, long targetStride, T* source, long sourceStride)
+        where T : unmanaged
+        where TStore : struct, IStore<T> =>
+        team.ForRange(count, CopyGrain, (start, end) => Row<T, TStore>(
+            target + (start * targetStride), targetStride, source + (start * sourceStride), sourceStride, end - start));
+
+    private static void Rows<T, TStore>(ThreadTeam team, StridedLoop loop, T* source, T* target)
+        where T : unmanaged
+        where TStore : struct, IStore<T> =>
         team.ForRange(loop.Rows, Math.Max(1, CopyGrain / loop.Inner), (start, end) =>
         {
             Span<long> at = stackalloc long[StridedLoop.MaxOperands];
@@ -88,7 +94,6 @@ public static unsafe partial class Op
                 Row<T, TStore>(target + at[0], loop.InnerStride(0), source + at[1], loop.InnerStride(1), loop.Inner);
             }
         });
-    }
 
     private static void Row<T, TStore>(T* target, long targetStride, T* source, long sourceStride, long count)
         where T : unmanaged

@@ -21,7 +21,9 @@ public static partial class Op
         if (axes < 1 || axes > x.Shape.Rank)
             throw new ArgumentException($"{op}: cannot normalise over the last {axes} axes of shape {x.Shape}");
         int first = x.Shape.Rank - axes;
-        var normalised = new Shape(x.Shape.ToArray().AsSpan(first));
+        Span<int> sizes = stackalloc int[x.Shape.Rank];
+        x.Shape.CopyTo(sizes);
+        var normalised = new Shape(sizes[first..]);
         Require.Shape(op, "weight", weight, normalised, x);
         Require.Shape(op, "bias", bias, normalised, x);
         x = Contiguous(x);
@@ -30,6 +32,7 @@ public static partial class Op
 
         long rows = x.Shape.CountOf(0, first);
         var y = step.New(x.Shape, x.DType, op);
+        using var own = step.OwnScope();
         var mean = step.New([checked((int)rows)], x.DType, op);
         var rstd = step.New(mean.Shape, x.DType, op);
         LayerNormKernels.For(x).Forward(x, weight, bias, y, mean, rstd, rows, normalised.Count, eps);

@@ -25,7 +25,8 @@ public static partial class Op
 
         x = Contiguous(x);
         var y = step.New(x.Shape.With(-1, weight.Shape[0]), x.DType, "linear");
-        MatMulKernels.For(y).Product(AsRows(step, x), Transposed(step, weight), bias, AsRows(step, y), accumulate: false);
+        using (step.OwnScope())
+            MatMulKernels.For(y).Product(AsRows(step, x), Transposed(step, weight), bias, AsRows(step, y), accumulate: false);
         if (step.Tracks(x, weight, bias))
             step.Record(y, new LinearNode(x, weight), x, weight, bias);
         return y;
@@ -64,7 +65,13 @@ public static partial class Op
             }
 
             if (into.Wants(2))
-                into.Give(2, Sum(rows, [0]));
+            {
+                var target = into.Target(2);
+                if (target.Accumulate)
+                    into.Give(2, Sum(rows, [0]));
+                else
+                    SumKernels.For(rows).Sum(rows, target.Tensor, 1, rows.Shape[0], rows.Shape[1]);
+            }
         }
     }
 }

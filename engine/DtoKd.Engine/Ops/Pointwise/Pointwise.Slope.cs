@@ -18,7 +18,8 @@ internal static unsafe partial class Pointwise
         }
 
         // The node takes over the slope: nothing else reads it.
-        using var slope = step.NewUnowned(x.Shape, x.DType, op);
+        using var own = step.OwnScope();
+        var slope = step.New(x.Shape, x.DType, op);
         RunWithSlope(formula, Op.Contiguous(x), y, slope);
         step.Record(y, new SavedSlopeNode(op, slope), x);
         return y;

@@ -120,35 +120,33 @@ internal static unsafe partial class Pointwise
         where TMap : struct, IMap
         where V : unmanaged, IFloatLane<V>
     {
-        float* py = y.Pointer<float>(), pa = a.Pointer<float>(), pb = b.Pointer<float>(), pc = c.Pointer<float>();
         var team = ((CpuDevice)y.Device).Team;
+        Operand oa = new(a.Pointer<float>(), loop.InnerStride(1)), ob = new(b.Pointer<float>(), loop.InnerStride(2)),
+            oc = new(c.Pointer<float>(), loop.InnerStride(3));
         if (loop.Rows == 1)
-        {
-            team.ForRange(loop.Inner, Grain, (start, end) =>
-            {
-                long sa = loop.InnerStride(1), sb = loop.InnerStride(2), sc = loop.InnerStride(3);
-                Row<TMap, V>(
-                    map, py + start, new(pa + (start * sa), sa), new(pb + (start * sb), sb), new(pc + (start * sc), sc), end - start);
-            });
-            return;
-        }
+            OneRow<TMap, V>(team, map, y.Pointer<float>(), oa, ob, oc, loop.Inner);
+        else
+            Rows<TMap, V>(team, map, loop, y.Pointer<float>(), oa, ob, oc);
+    }
 
+    private static void OneRow<TMap, V>(ThreadTeam team, TMap map, float* y, Operand a, Operand b, Operand c, long count)
+        where TMap : struct, IMap
+        where V : unmanaged, IFloatLane<V> =>
+        team.ForRange(count, Grain, (start, end) =>
+            Row<TMap, V>(map, y + start, a.From(start), b.From(start), c.From(start), end - start));
+
+    private static void Rows<TMap, V>(ThreadTeam team, TMap map, StridedLoop loop, float* y, Operand a, Operand b, Operand c)
+        where TMap : struct, IMap
+        where V : unmanaged, IFloatLane<V> =>
         team.ForRange(loop.Rows, Math.Max(1, Grain / loop.Inner), (start, end) =>
         {
             Span<long> at = stackalloc long[StridedLoop.MaxOperands];
             for (long row = start; row < end; row++)
             {
                 loop.Offsets(row, at);
-                Row<TMap, V>(
-                    map,
-                    py + at[0],
-                    new(pa + at[1], loop.InnerStride(1)),
-                    new(pb + at[2], loop.InnerStride(2)),
-                    new(pc + at[3], loop.InnerStride(3)),
-                    loop.Inner);
+                Row<TMap, V>(map, y + at[0], a.At(at[1]), b.At(at[2]), c.At(at[3]), loop.Inner);
             }
         });
-    }
 
     /// <summary>One row; of the operands, each is next to next, one number, or at an even distance.</summary>
     private static void Row<TMap, V>(TMap map, float* y, Operand a, Operand b, Operand c, long count)
@@ -217,6 +215,12 @@ internal static unsafe partial class Pointwise
 
         public bool IsSpread => Stride is not (0 or 1);
 
+        /// <summary>The row whose first element lies so many further on in memory.</summary>
+        public Operand At(long offset) => new(_start + offset, Stride);
+
+        /// <summary>What follows the first elements of this row.</summary>
+        public Operand From(long i) => At(i * Stride);
+
         /// <summary>Where to read vectors from; a number is first written to <paramref name="room"/> for one.</summary>
         public float* Start<V>(float* room)
             where V : unmanaged, IFloatLane<V>
@@ -231,7 +235,7 @@ internal static unsafe partial class Pointwise
         public Operand Gathered(long first, int count, float* room)
         {
             if (!IsSpread)
-                return new(_start + (first * Stride), Stride);
+                return From(first);
             for (int i = 0; i < count; i++)
                 room[i] = _start[(first + i) * Stride];
             return new(room, 1);

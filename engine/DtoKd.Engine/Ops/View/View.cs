@@ -14,7 +14,7 @@ public static partial class Op
             throw new ArgumentException($"reshape: {x.Shape} has {x.Count} elements, {shape} has {shape.Count}");
         if (!x.IsContiguous)
             x = Contiguous(x);
-        return Viewed("reshape", x, shape, Strides.Contiguous(shape), 0, new ReshapeNode());
+        return Viewed("reshape", x, shape, Strides.Contiguous(shape), 0, IsTracked(x) ? new ReshapeNode() : null);
     }
 
     /// <summary>The axes in another order: axis i of the result is axis <c>order[i]</c> of the input. A view.</summary>
@@ -25,9 +25,8 @@ public static partial class Op
     {
         if (order.Length != x.Shape.Rank)
             throw new ArgumentException($"permute: order [{string.Join(", ", order.ToArray())}] for shape {x.Shape}");
-        var inverse = new int[order.Length];
-        Array.Fill(inverse, -1);
-        Span<int> sizes = stackalloc int[order.Length];
+        Span<int> sizes = stackalloc int[order.Length], inverse = stackalloc int[order.Length];
+        inverse.Fill(-1);
         var strides = default(Strides);
         for (int i = 0; i < order.Length; i++)
         {
@@ -39,7 +38,7 @@ public static partial class Op
             strides[i] = x.Strides[axis];
         }
 
-        return Viewed("permute", x, new Shape(sizes), strides, 0, new PermuteNode(inverse));
+        return Viewed("permute", x, new Shape(sizes), strides, 0, IsTracked(x) ? new PermuteNode(inverse.ToArray()) : null);
     }
 
     /// <summary>Two axes exchanged. A view.</summary>
@@ -63,7 +62,7 @@ public static partial class Op
             return x;
         if (Shape.Broadcast("expand", x.Shape, shape) != shape)
             throw new ArgumentException($"expand: {x.Shape} does not broadcast to {shape}");
-        return Viewed("expand", x, shape, x.Strides.BroadcastTo(x.Shape, shape), 0, new ExpandNode());
+        return Viewed("expand", x, shape, x.Strides.BroadcastTo(x.Shape, shape), 0, IsTracked(x) ? new ExpandNode() : null);
     }
 
     /// <summary>Every <paramref name="stride"/>-th element from <paramref name="start"/> up to <paramref name="end"/> along an axis. A view.</summary>
@@ -84,7 +83,8 @@ public static partial class Op
         var strides = x.Strides;
         strides[axis] *= stride;
         var shape = x.Shape.With(axis, (end - start + stride - 1) / stride);
-        return Viewed("slice", x, shape, strides, start * x.Strides[axis], new SliceNode(axis, start, stride));
+        return Viewed(
+            "slice", x, shape, strides, start * x.Strides[axis], IsTracked(x) ? new SliceNode(axis, start, stride) : null);
     }
 
     /// <summary>The same elements as a tensor of the step that no tape sees, for use inside an operation.</summary>
@@ -98,12 +98,15 @@ public static partial class Op
         return view;
     }
 
-    private static Tensor Viewed(string op, Tensor x, Shape shape, in Strides strides, long offset, Node node)
+    private static bool IsTracked(Tensor x) => x.Step is { } step && step.Tracks(x);
+
+    /// <summary>A view of the step, recorded with <paramref name="node"/> if there is one.</summary>
+    private static Tensor Viewed(string op, Tensor x, Shape shape, in Strides strides, long offset, Node? node)
     {
         var step = Step.Of(op, x);
         var y = x.View(shape, strides, offset, op);
         step.Own(y);
-        if (step.Tracks(x))
+        if (node is not null)
             step.Record(y, node, x);
         return y;
     }

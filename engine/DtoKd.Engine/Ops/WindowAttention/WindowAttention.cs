@@ -38,6 +38,7 @@ public static partial class Op
             return ComposedWindowAttention(qkv, heads, table, window, shiftDown, shiftRight);
         (qkv, table) = (Contiguous(qkv), Contiguous(table));
         var y = step.New(qkv.Shape.With(3, qkv.Shape[3] / 3), DType.F32, op);
+        using var own = step.OwnScope();
         Tensor[] saved = [table];
         if (onHost)
         {
