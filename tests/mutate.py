@@ -38,7 +38,7 @@ MUTANTS = [
     ("Linear/Linear.cs", "Sum(rows, [0])", "Affine(Sum(rows, [0]), -1)"),
     ("Conv2d/Conv2d.cs", "into.Give(2, SumToChannels(dy))", "into.Give(2, Affine(SumToChannels(dy), -1))"),
     ("Conv2d/Cpu/Conv2d.Cpu.cs", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Height", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Width"),
-    ("BatchNorm/BatchNorm.Cpu.cs", "batch ? -scale * rstd", "batch ? scale * rstd"),
+    ("BatchNorm/BatchNorm.Cpu.cs", "norm.Batch ? -scale * rstd", "norm.Batch ? scale * rstd"),
     ("LayerNorm/LayerNorm.cs", "_weight, _mean, _rstd, dx", "_weight, _rstd, _mean, dx"),
     ("Softmax/Softmax.cs", "Backward(dy, _y,", "Backward(dy, dy,"),
     ("CrossEntropy/CrossEntropy.cs", "into.Give(0, dx)", "into.Give(0, Affine(dx, -1))"),
