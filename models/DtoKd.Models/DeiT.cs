@@ -134,7 +134,7 @@ public sealed class DeiT : VisionModel
                 $"images of shape {images.Shape} for a network of [N, {_spec.Channels}, {_spec.Height}, {_spec.Width}]");
         }
 
-        var patches = Op.Transpose(Op.Reshape(_patches.Forward(images), [batch, _config.Size, _rows * _columns]), 1, 2);
+        var patches = Op.Reshape(Op.Permute(_patches.Forward(images), 0, 2, 3, 1), [batch, _rows * _columns, _config.Size]);
         Tensor Repeated(Parameter token) => Op.Expand(step.Use(token), [batch, 1, _config.Size]);
         var tokens = !_config.Distilled
             ? Op.Concat([Repeated(_classToken), patches], 1)

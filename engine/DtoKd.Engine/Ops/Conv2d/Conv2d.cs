@@ -34,12 +34,27 @@ public static partial class Op
             return Reshape(y1, geometry.Output);
         }
 
+        if (geometry.TakesPatches && Conv2dKernels.For(x) is Conv2dCpu)
+            return Conv2dOfPatches(geometry, x, step.Use(weight), bias);
+
         (x, weight, bias) = (Contiguous(x), Contiguous(weight), bias is null ? null : Contiguous(bias));
         var y = step.New(geometry.Output, x.DType, "conv2d");
         Conv2dKernels.For(x).Forward(geometry, x, weight, bias, y, accumulate: false);
         if (step.Tracks(x, weight, bias))
             step.Record(y, new Conv2dNode(geometry, x, weight, bias is not null), x, weight, bias);
         return y;
+    }
+
+    /// <summary>
+    /// A convolution whose windows tile the image: one linear layer over them. The result is a view whose channels lie side by side,
+    /// as the tokens that patches mostly become.
+    /// </summary>
+    private static Tensor Conv2dOfPatches(Conv2dGeometry g, Tensor x, Tensor weight, Tensor? bias)
+    {
+        var windows = Reshape(x, [g.N, g.C, g.OH, g.Kernel.Height, g.OW, g.Kernel.Width]);
+        var patches = Reshape(Permute(windows, 0, 2, 4, 1, 3, 5), [g.N * g.OH * g.OW, g.C * g.KernelArea]);
+        var y = Linear(patches, Reshape(weight, [g.O, g.C * g.KernelArea]), bias);
+        return Permute(Reshape(y, [g.N, g.OH, g.OW, g.O]), 0, 3, 1, 2);
     }
 
     internal static readonly KernelTable<IConv2dKernels> Conv2dKernels = new(new Conv2dReference(), new Conv2dCpu(), new Gpu.Conv2dGpu());

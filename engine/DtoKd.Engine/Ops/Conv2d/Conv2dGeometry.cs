@@ -28,6 +28,10 @@ internal sealed record Conv2dGeometry(
     /// <summary>The shape of the result.</summary>
     public Shape Output => [N, O, OH, OW];
 
+    /// <summary>Whether the windows, of more than one pixel, tile the image: each is read once, as the patches of a transformer.</summary>
+    public bool TakesPatches => KernelArea > 1 && Kernel == Stride && Dilation == 1 && Padding == 0 && Groups == 1
+        && H == OH * Kernel.Height && W == OW * Kernel.Width;
+
     /// <summary>
     /// The same product over images of one long row where pixels do not mix (1 x 1, stride 1, no padding): rows of a few
     /// pixels cost more to handle than to multiply.

@@ -88,10 +88,18 @@ public static unsafe partial class Op
         team.ForRange(loop.Rows, Math.Max(1, CopyGrain / loop.Inner), (start, end) =>
         {
             Span<long> at = stackalloc long[StridedLoop.MaxOperands];
-            for (long row = start; row < end; row++)
+            int next = loop.Rank - 2;
+            for (long row = start; row < end;)
             {
+                // Rows of a few elements would spend their time on finding where they start.
                 loop.Offsets(row, at);
-                Row<T, TStore>(target + at[0], loop.InnerStride(0), source + at[1], loop.InnerStride(1), loop.Inner);
+                T* to = target + at[0], from = source + at[1];
+                for (long last = Math.Min(end, row + loop.Size(next) - (row % loop.Size(next))); row < last; row++)
+                {
+                    Row<T, TStore>(to, loop.InnerStride(0), from, loop.InnerStride(1), loop.Inner);
+                    to += loop.Stride(next, 0);
+                    from += loop.Stride(next, 1);
+                }
             }
         });
 
