@@ -49,6 +49,15 @@ BREAKS = [
     ("Gram matrix of two: the second gradient's square is the product with the first", "engine/DtoKd.Engine/Flat/Flat.cs", [
         ("gradients.Count == 3 ? [0, 1, 2, 3, 4, 5] : [0, 1, 3];", "gradients.Count == 3 ? [0, 1, 2, 3, 4, 5] : [0, 1, 1];"),
     ]),
+    ("Gram matrix of three: the third gradient's product with the second is the one with the first", "engine/DtoKd.Engine/Flat/Flat.cs", [
+        ("gradients.Count == 3 ? [0, 1, 2, 3, 4, 5] : [0, 1, 3];", "gradients.Count == 3 ? [0, 1, 2, 3, 2, 5] : [0, 1, 3];"),
+    ]),
+    ("Gram matrix of two or three: what is left after whole vectors in float32", "engine/DtoKd.Engine/Flat/Flat.cs", [
+        ("            double x = a[i], y = b[i], z = c[i];\n", "            float x = a[i], y = b[i], z = c[i];\n"),
+    ]),
+    ("Gram matrix of two or three: the last parameter left out", "engine/DtoKd.Engine/Flat/Flat.cs", [
+        ("        for (; i < count; i++)\n        {\n            double x", "        for (; i < count - 1; i++)\n        {\n            double x"),
+    ]),
     ("equal contribution claimed everywhere", CLAIMS, [
         ("            Holds = static f => f.BothNonZero && f.Unclamped,\n", "            Holds = static f => f.BothNonZero,\n"),
     ]),

@@ -1,3 +1,5 @@
+using DtoKd.Engine;
+using DtoKd.Engine.Cpu;
 using DtoKd.Training.Balancing;
 
 namespace DtoKd.Training.Verification;
@@ -19,6 +21,8 @@ internal static class RuleClaims
 
     private static readonly RuleClaim[] _all =
     [
+        new("Gram matrix", "⟨g_i, g_j⟩ over the parameters in use, as a training step sums it, is the sum in double precision",
+            "K = 1 .. 4 in float32, up to 5000 parameters in two ranges", 1e-12, GramMatrix, 10),
         new("first order", "after θ − ηg* each log L_i is lower by η⟨g*, g_i⟩ ≥ η‖g*‖², up to the curvature",
             "the toy of two objectives, η‖g*‖ = 1e-6, away from its kinks", 1e-3, FirstOrder),
         new("exact = MGDA on log L", "π is MGDA's of gradients divided by their losses, and no mixture that a search finds is shorter",
@@ -75,6 +79,37 @@ internal static class RuleClaims
             Tolerance = claim.Tolerance,
             Failures = failures,
         };
+    }
+
+    private static double? GramMatrix(CaseRandom random)
+    {
+        int n = 1 + random.Below(4), length = 2 + random.Below(4999), first = 1 + random.Below(length - 1);
+        // What lies between the ranges belongs to parameters that are left out.
+        int left = random.Below(20);
+        using var device = new CpuDevice(1);
+        using var step = Step.Evaluation(device);
+        var g = new Tensor[n];
+        for (int k = 0; k < n; k++)
+        {
+            double size = Math.Pow(10, random.Uniform(-3, 3));
+            g[k] = step.Empty([length + left]);
+            foreach (ref float x in g[k].Span<float>())
+                x = (float)(size * random.Gaussian());
+        }
+        var gram = new double[n * n];
+        Flat.Gram(g, [new FlatRange(0, first), new FlatRange(first + left, length - first)], gram);
+        double[][] used = Array.ConvertAll(g, x =>
+        {
+            float[] values = [.. x.Span<float>()[..first], .. x.Span<float>()[(first + left)..]];
+            return Array.ConvertAll(values, y => (double)y);
+        });
+        double worst = 0;
+        for (int i = 0; i < n; i++)
+        {
+            for (int j = 0; j < n; j++)
+                worst = Math.Min(worst, -Math.Abs(gram[i * n + j] - Dot(used[i], used[j])) / (Norm(used[i]) * Norm(used[j])));
+        }
+        return worst;
     }
 
     private static double? FirstOrder(CaseRandom random)
@@ -278,7 +313,7 @@ internal static class RuleClaims
         for (int i = 0; i < n; i++)
         {
             for (int j = 0; j < n; j++)
-                gram[i * n + j] = Engine.Flat.Dot((ReadOnlySpan<double>)raw[i], raw[j]);
+                gram[i * n + j] = Flat.Dot((ReadOnlySpan<double>)raw[i], raw[j]);
         }
         return Entry(name).Create(new BalancerOptions { Objectives = n, Task = n - 1 }).Weigh(new StepSignals(losses, gram));
     }

@@ -116,8 +116,6 @@ public static class Verifier
         };
     }
 
-
-
     private static bool IsExample(PairClaim claim, double[] g1, double[] g2, bool inside)
     {
         var facts = Measure(g1, g2);
