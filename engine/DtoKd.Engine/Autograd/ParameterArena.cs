@@ -126,7 +126,7 @@ public sealed class ParameterArena : IDisposable
     {
         Shape shape = [checked((int)FlatLength)];
         var flat = new Tensor(
-            Device, new Storage(Device.Pool, FlatLength * DType.Size(), origin), DType, shape, Strides.Contiguous(shape), 0, origin);
+            Device, Device.Pool.Rent(FlatLength * DType.Size(), origin), DType, shape, Strides.Contiguous(shape), 0, origin);
         flat.Clear();
         return flat;
     }
@@ -148,7 +148,7 @@ public sealed class ParameterArena : IDisposable
     {
         Claim(name);
         var tensor = new Tensor(
-            Device, new Storage(Device.Pool, shape.Count * dtype.Size(), name), dtype, shape, Strides.Contiguous(shape), 0, name);
+            Device, Device.Pool.Rent(shape.Count * dtype.Size(), name), dtype, shape, Strides.Contiguous(shape), 0, name);
         tensor.Fill(value);
         var buffer = new NamedBuffer(name, tensor);
         _buffers.Add(buffer);

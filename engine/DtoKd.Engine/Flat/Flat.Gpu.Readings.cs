@@ -17,7 +17,7 @@ internal sealed class GpuReadings : IDisposable
     {
         _device = device;
         _arrived = new GpuEvent(device.Accelerator);
-        _numbers = new Storage(device.Pool, room * sizeof(double), "readings");
+        _numbers = device.Pool.Rent(room * sizeof(double), "readings");
         _host = HostRoom(room);
     }
 
@@ -32,7 +32,7 @@ internal sealed class GpuReadings : IDisposable
     public void Grow(int used, int room)
     {
         var (numbers, host) = (_numbers, _host);
-        _numbers = new Storage(_device.Pool, room * sizeof(double), "readings");
+        _numbers = _device.Pool.Rent(room * sizeof(double), "readings");
         _host = HostRoom(room);
         if (used > 0)
             _device.CopyBytes(numbers, _numbers, used * sizeof(double));
@@ -82,7 +82,7 @@ internal sealed class GpuScale : IDisposable
     public GpuScale(GpuDevice device)
     {
         _device = device;
-        _number = new Storage(device.Pool, sizeof(float), "scale");
+        _number = device.Pool.Rent(sizeof(float), "scale");
         device.Write(MemoryMarshal.AsBytes<float>([1]), _number, 0);
     }
 

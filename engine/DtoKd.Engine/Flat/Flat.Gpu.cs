@@ -23,7 +23,7 @@ internal static class FlatGpu
             return;
         }
 
-        var scratch = new Storage(device.Pool, pairs * pieces * sizeof(double), "gram");
+        var scratch = device.Pool.Rent(pairs * pieces * sizeof(double), "gram");
         var sums = device.View<double>(scratch, 0, pairs * pieces);
         long done = 0;
         for (int i = 0; i < k; i++)
@@ -63,7 +63,7 @@ internal static class FlatGpu
     {
         int k = gradients.Count, pairs = k * (k + 1) / 2;
         var device = (GpuDevice)gradients[0].Device;
-        var products = new Storage(device.Pool, pairs * sizeof(double), "gram");
+        var products = device.Pool.Rent(pairs * sizeof(double), "gram");
         Gram(gradients, ranges, device.View<double>(products, 0, pairs));
         Span<double> results = new double[pairs];
         device.Read(products, 0, System.Runtime.InteropServices.MemoryMarshal.AsBytes(results));
@@ -81,7 +81,7 @@ internal static class FlatGpu
         var device = (GpuDevice)mixed.Device;
         var target = Floats(mixed);
         // The mixture may stand in the place of any of the gradients: beyond those read together it grows elsewhere first.
-        var scratch = gradients.Count > MixedTogether ? new Storage(device.Pool, mixed.Count * sizeof(float), "mix") : null;
+        var scratch = gradients.Count > MixedTogether ? device.Pool.Rent(mixed.Count * sizeof(float), "mix") : null;
         var sum = scratch is null ? target : device.View<float>(scratch, 0, mixed.Count);
         for (int first = 0; first < gradients.Count;)
         {

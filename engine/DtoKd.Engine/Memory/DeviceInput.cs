@@ -9,7 +9,7 @@ public abstract class DeviceInput : IDisposable
     private protected DeviceInput(Device device, long bytes)
     {
         Device = device;
-        Storage = new Storage(device.Pool, bytes, "input");
+        Storage = device.Pool.Rent(bytes, "input");
     }
 
     private protected Device Device { get; }

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 
 namespace DtoKd.Engine;
@@ -16,7 +17,7 @@ public unsafe class Pool
     private const long LargeStep = 1 << 18;
 
     private readonly Lock _lock = new();
-    private readonly Dictionary<long, Stack<nint>> _free = [];
+    private readonly Dictionary<long, Stack<Storage>> _free = [];
     private readonly long _limit;
 
     /// <summary>Makes a pool.</summary>
@@ -49,9 +50,9 @@ public unsafe class Pool
         {
             foreach (var (size, blocks) in _free)
             {
-                while (blocks.TryPop(out nint block))
+                while (blocks.TryPop(out var block))
                 {
-                    FreeBlock(block);
+                    FreeBlock(block.Address);
                     ReservedBytes -= size;
                 }
             }
@@ -61,21 +62,21 @@ public unsafe class Pool
     /// <summary>Hands out a block of at least so many bytes; its contents are undefined.</summary>
     /// <param name="bytes">The bytes wanted.</param>
     /// <param name="owner">Who wants them, for the message when memory runs out.</param>
-    /// <param name="blockBytes">The block's size, to be given back with it.</param>
-    internal virtual nint Rent(long bytes, string owner, out long blockBytes)
+    /// <returns>The block, held once; its last holder's release brings it back.</returns>
+    /// <exception cref="InsufficientMemoryException">There is no room, even without the blocks that are kept for reuse.</exception>
+    internal virtual Storage Rent(long bytes, string owner)
     {
         long size = SizeClass(bytes);
         lock (_lock)
         {
             if (!_free.TryGetValue(size, out var blocks))
-                _free[size] = blocks = new Stack<nint>();
-            if (!blocks.TryPop(out nint block) && !TryLarger(ref size, out block))
-                block = Reserve(size);
-            blockBytes = size;
-            LiveBytes += size;
+                _free[size] = blocks = new Stack<Storage>();
+            if (!blocks.TryPop(out var block) && !TryLarger(size, out block))
+                block = new Storage(this, Reserve(size), size);
+            LiveBytes += block.BlockBytes;
             LiveBlocks++;
             PeakBytes = Math.Max(PeakBytes, LiveBytes);
-            return block;
+            return block.For(bytes);
         }
     }
 
@@ -83,7 +84,7 @@ public unsafe class Pool
     /// A large block that is up to a quarter larger than wanted: sizes that vary from step to step, as those of the samples that
     /// stochastic depth keeps do, would otherwise each keep blocks of their own.
     /// </summary>
-    private bool TryLarger(ref long size, out nint block)
+    private bool TryLarger(long size, [NotNullWhen(true)] out Storage? block)
     {
         long best = long.MaxValue;
         if (size > LargeBlock)
@@ -95,19 +96,17 @@ public unsafe class Pool
             }
         }
 
-        block = 0;
-        if (best == long.MaxValue)
-            return false;
-        size = best;
-        return _free[best].TryPop(out block);
+        block = best == long.MaxValue ? null : _free[best].Pop();
+        return block is not null;
     }
 
-    internal virtual void Return(nint block, long blockBytes)
+    /// <summary>Takes back a block that nobody holds any more.</summary>
+    internal virtual void Return(Storage block)
     {
         lock (_lock)
         {
-            _free[blockBytes].Push(block);
-            LiveBytes -= blockBytes;
+            _free[block.BlockBytes].Push(block);
+            LiveBytes -= block.BlockBytes;
             LiveBlocks--;
         }
     }

@@ -217,7 +217,7 @@ public sealed class Step : IDisposable
     internal Tensor NewUnowned(Shape shape, DType dtype, string origin)
     {
         ObjectDisposedException.ThrowIf(_lists is null, this);
-        var storage = new Storage(Device.Pool, shape.Count * dtype.Size(), origin);
+        var storage = Device.Pool.Rent(shape.Count * dtype.Size(), origin);
         var tensor = Handle(this, Device, storage, dtype, shape, Strides.Contiguous(shape), 0, origin);
         tensor.Step = this;
         return tensor;

@@ -4,24 +4,34 @@ namespace DtoKd.Engine;
 internal sealed class Storage
 {
     private readonly Pool _pool;
-    private readonly long _blockBytes;
-    private int _references = 1;
+    private int _references;
 
-    public Storage(Pool pool, long bytes, string owner)
-    {
-        _pool = pool;
-        Bytes = bytes;
-        Address = pool.Rent(bytes, owner, out _blockBytes);
-    }
+    /// <param name="pool">Where the block goes back to.</param>
+    /// <param name="address">Where the block starts.</param>
+    /// <param name="blockBytes">Its size.</param>
+    public Storage(Pool pool, nint address, long blockBytes) => (_pool, Address, BlockBytes) = (pool, address, blockBytes);
 
     /// <summary>The bytes that were asked for.</summary>
-    public long Bytes { get; }
+    public long Bytes { get; private set; }
+
+    /// <summary>The bytes of the block, at least as many.</summary>
+    public long BlockBytes { get; }
 
     /// <summary>Where the block starts: in the host's memory, or in that of the pool's device.</summary>
-    public nint Address { get; private set; }
+    public nint Address { get; }
 
     /// <summary>Whether nobody but the caller holds this storage, so that it may be overwritten.</summary>
     public bool IsExclusive => Volatile.Read(ref _references) == 1;
+
+    /// <summary>Begins the block's use, by its first holder.</summary>
+    /// <param name="bytes">How much of it is wanted.</param>
+    /// <returns>The storage itself.</returns>
+    public Storage For(long bytes)
+    {
+        Bytes = bytes;
+        _references = 1;
+        return this;
+    }
 
     public void Retain() => Interlocked.Increment(ref _references);
 
@@ -32,7 +42,6 @@ internal sealed class Storage
             return;
         if (left < 0)
             throw new InvalidOperationException("a storage was released more often than it was retained");
-        _pool.Return(Address, _blockBytes);
-        Address = 0;
+        _pool.Return(this);
     }
 }

@@ -34,18 +34,18 @@ public class GuardPageTests
         foreach (long bytes in new long[] { 0, 1, 4, 4095, 4096, 4097, 10000 })
         {
             var after = new GuardedPool(GuardedSide.After);
-            nint block = after.Rent(bytes, "test", out long size);
-            Terminate(block, bytes);
-            Assert.False(GuardedPool.IsReadable(block + (nint)bytes));
-            Assert.Equal(bytes > 0, GuardedPool.IsReadable(block));
+            var block = after.Rent(bytes, "test");
+            Terminate(block.Address, bytes);
+            Assert.False(GuardedPool.IsReadable(block.Address + (nint)bytes));
+            Assert.Equal(bytes > 0, GuardedPool.IsReadable(block.Address));
             // What lies at the address from then on is another test's business: it may be given out again at once.
-            after.Return(block, size);
+            block.Release();
             var before = new GuardedPool(GuardedSide.Before);
-            block = before.Rent(bytes, "test", out size);
-            Terminate(block, bytes);
-            Assert.False(GuardedPool.IsReadable(block - 1));
-            Assert.Equal(bytes > 0, GuardedPool.IsReadable(block));
-            before.Return(block, size);
+            block = before.Rent(bytes, "test");
+            Terminate(block.Address, bytes);
+            Assert.False(GuardedPool.IsReadable(block.Address - 1));
+            Assert.Equal(bytes > 0, GuardedPool.IsReadable(block.Address));
+            block.Release();
             Assert.Equal((0, 0), (after.Live, before.Live));
         }
     }

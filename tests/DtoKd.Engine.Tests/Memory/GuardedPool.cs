@@ -34,10 +34,9 @@ internal sealed unsafe partial class GuardedPool(GuardedSide side) : Pool
         return Access(address, 0) == 0 || Marshal.GetLastPInvokeError() != BadAddress;
     }
 
-    internal override nint Rent(long bytes, string owner, out long blockBytes)
+    internal override Storage Rent(long bytes, string owner)
     {
         long inner = (bytes + _page - 1) / _page * _page;
-        blockBytes = inner;
         nint map = Map(0, (nuint)(inner + (2 * _page)), 0, PrivateAnonymous, -1, 0);
         if (map == -1)
             throw new InsufficientMemoryException($"mmap: error {Marshal.GetLastPInvokeError()}");
@@ -46,14 +45,14 @@ internal sealed unsafe partial class GuardedPool(GuardedSide side) : Pool
             throw new InsufficientMemoryException($"mprotect: error {Marshal.GetLastPInvokeError()}");
         new Span<byte>((void*)start, checked((int)inner)).Fill(0xff);
         Interlocked.Increment(ref _live);
-        return side == GuardedSide.Before ? start : start + (nint)(inner - bytes);
+        return new Storage(this, side == GuardedSide.Before ? start : start + (nint)(inner - bytes), inner).For(bytes);
     }
 
-    internal override void Return(nint block, long blockBytes)
+    internal override void Return(Storage block)
     {
         // A block of less than a page lies somewhere in its first page; an empty one at the start of the page behind it.
-        nint start = blockBytes == 0 ? block : block / (nint)_page * (nint)_page;
-        _ = Unmap(start - (nint)_page, (nuint)(blockBytes + (2 * _page)));
+        nint start = block.BlockBytes == 0 ? block.Address : block.Address / (nint)_page * (nint)_page;
+        _ = Unmap(start - (nint)_page, (nuint)(block.BlockBytes + (2 * _page)));
         Interlocked.Decrement(ref _live);
     }
 

@@ -116,8 +116,8 @@ public sealed class StepTests : IDisposable
     public void A_pool_at_its_limit_says_so_and_what_to_do()
     {
         var pool = new Pool(limitBytes: 1 << 20);
-        pool.Rent(1 << 19, "test", out _);
-        var exception = Assert.Throws<InsufficientMemoryException>(() => pool.Rent(1 << 20, "test", out _));
+        pool.Rent(1 << 19, "test");
+        var exception = Assert.Throws<InsufficientMemoryException>(() => pool.Rent(1 << 20, "test"));
         Assert.Contains("lower the batch size", exception.Message);
     }
 
@@ -135,10 +135,10 @@ public sealed class StepTests : IDisposable
     public void A_returned_block_is_used_again_and_trimming_gives_it_back()
     {
         var pool = new Pool();
-        nint first = pool.Rent(1000, "test", out long size);
-        pool.Return(first, size);
-        Assert.Equal(first, pool.Rent(1000, "test", out _));
-        pool.Return(first, size);
+        var first = pool.Rent(1000, "test");
+        first.Release();
+        Assert.Same(first, pool.Rent(1000, "test"));
+        first.Release();
         pool.Trim();
         Assert.Equal((0, 0), (pool.ReservedBytes, pool.LiveBytes));
     }

@@ -28,8 +28,8 @@ internal sealed class FixedSums
     public FixedSums(GpuDevice device, long count, long terms, Tensor first, Tensor? second = null)
     {
         _device = device;
-        _sums = new Storage(device.Pool, count * sizeof(long), "fixed sums");
-        _largest = new Storage(device.Pool, 2 * sizeof(int), "fixed sums");
+        _sums = device.Pool.Rent(count * sizeof(long), "fixed sums");
+        _largest = device.Pool.Rent(2 * sizeof(int), "fixed sums");
         device.Clear(_sums, 0, _sums.Bytes);
         device.Clear(_largest, 0, _largest.Bytes);
         _adder = new()

@@ -22,19 +22,19 @@ internal sealed class GpuPool(Accelerator accelerator, long limitBytes) : Pool(l
             return _buffers[block];
     }
 
-    internal override nint Rent(long bytes, string owner, out long blockBytes)
+    internal override Storage Rent(long bytes, string owner)
     {
-        nint block = base.Rent(bytes, owner, out blockBytes);
+        var block = base.Rent(bytes, owner);
         lock (_lock)
-            _owners[block] = (owner, blockBytes);
+            _owners[block.Address] = (owner, block.BlockBytes);
         return block;
     }
 
-    internal override void Return(nint block, long blockBytes)
+    internal override void Return(Storage block)
     {
         lock (_lock)
-            _owners.Remove(block);
-        base.Return(block, blockBytes);
+            _owners.Remove(block.Address);
+        base.Return(block);
     }
 
     private protected override nint AllocateBlock(long size)

@@ -28,7 +28,7 @@ internal sealed class BatchNormGpu : IBatchNormKernels
             return;
         var device = (GpuDevice)dy.Device;
         var channels = new BatchNormChannels(extent, Piece);
-        var scratch = new Storage(device.Pool, 2 * (channels.Sums + extent.Channels) * sizeof(float), "batch_norm");
+        var scratch = device.Pool.Rent(2 * (channels.Sums + extent.Channels) * sizeof(float), "batch_norm");
         var totals = device.View<float>(scratch, 2 * channels.Sums, 2 * extent.Channels);
         if (norm.Batch || dweight is not null || dbias is not null)
         {
@@ -90,7 +90,7 @@ internal sealed class BatchNormGpu : IBatchNormKernels
             return;
         var device = (GpuDevice)norm.X.Device;
         var channels = new BatchNormChannels(extent, Piece);
-        var scratch = new Storage(device.Pool, 2 * channels.Sums * sizeof(float), "batch_norm");
+        var scratch = device.Pool.Rent(2 * channels.Sums * sizeof(float), "batch_norm");
         var args = new BatchNormMoments
         {
             X = GpuDevice.View<float>(norm.X),

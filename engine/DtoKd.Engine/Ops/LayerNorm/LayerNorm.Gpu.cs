@@ -74,7 +74,7 @@ internal sealed class LayerNormGpu : ILayerNormKernels
         // Without rows the sums are 0: one piece of nothing.
         int pieces = Math.Max(1, (args.Rows + PieceRows - 1) / PieceRows), strips = (args.Length + RowTeam.WarpSize - 1) / RowTeam.WarpSize;
         long count = (long)pieces * args.Length;
-        var scratch = new Storage(device.Pool, 2 * count * sizeof(float), "layer_norm");
+        var scratch = device.Pool.Rent(2 * count * sizeof(float), "layer_norm");
         ArrayView<float> weight = device.View<float>(scratch, 0, count), bias = device.View<float>(scratch, count, count);
         device.Launcher.Launch<LayerNormPieces, LayerNormPieces.Args>(
             (long)pieces * strips, device.GroupSize, new() { Of = args, Weight = weight, Bias = bias, PieceRows = PieceRows });

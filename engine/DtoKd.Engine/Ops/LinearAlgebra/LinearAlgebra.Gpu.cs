@@ -75,7 +75,7 @@ internal static class LinearAlgebraGpu
         if (matrices == 0 || b.Count == 0)
             return;
         var device = (GpuDevice)a.Device;
-        var room = new Storage(device.Pool, Math.Max(1, matrices * scratch) * sizeof(double), "matrices");
+        var room = device.Pool.Rent(Math.Max(1, matrices * scratch) * sizeof(double), "matrices");
         // A warp is enough for the rows of most matrices. Which threads do what does not change the numbers.
         device.Launcher.Launch<TKernel, MatrixArgs>(matrices, n <= RowTeam.WarpSize ? RowTeam.WarpSize : device.GroupSize, new()
         {

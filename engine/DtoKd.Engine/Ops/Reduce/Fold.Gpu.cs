@@ -40,7 +40,7 @@ internal static class FoldGpu
         }
 
         long count = outer * pieces * inner;
-        var partial = new Storage(device.Pool, count * sizeof(float), "reduction");
+        var partial = device.Pool.Rent(count * sizeof(float), "reduction");
         var results = device.View<float>(partial, 0, count);
         Launch<TFold>(device, x, results, outer, reduced, piece, inner);
         Run<TFold>(device, results, y, outer, pieces, inner);

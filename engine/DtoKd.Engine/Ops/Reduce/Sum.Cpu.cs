@@ -56,7 +56,7 @@ internal sealed unsafe class SumCpu : ISumKernels
             return;
         }
 
-        var room = new Storage(device.Pool, rows * pieces * sizeof(double), "sum");
+        var room = device.Pool.Rent(rows * pieces * sizeof(double), "sum");
         double* partial = (double*)room.Address;
         device.Team.ForRange(rows * pieces, Grain / Piece, (start, end) =>
         {
@@ -112,7 +112,7 @@ internal sealed unsafe class SumCpu : ISumKernels
             return;
         }
 
-        var room = new Storage(device.Pool, outer * pieces * columns * sizeof(float), "sum");
+        var room = device.Pool.Rent(outer * pieces * columns * sizeof(float), "sum");
         float* partial = (float*)room.Address;
         device.Team.For(checked((int)(outer * pieces)), k =>
         {

@@ -52,7 +52,7 @@ internal sealed class AttentionGpu : IAttentionKernels
         args.Targets = new Walk(new StridedLoop(Leading(x.Q), StridesOf(dq?.Tensor), StridesOf(dk?.Tensor), StridesOf(dv?.Tensor)));
         args.Result = Operand(y!);
         args.Terms = Terms(x, rows, y);
-        var means = new Storage(device.Pool, rows.Count / 2 * sizeof(float), "attention");
+        var means = device.Pool.Rent(rows.Count / 2 * sizeof(float), "attention");
         args.Means = device.View<float>(means, 0, rows.Count / 2);
         int warps = device.GroupSize / RowTeam.WarpSize;
         device.Launcher.Launch<AttentionMeans, AttentionArgs>(((rows.Count / 2) + warps - 1) / warps, device.GroupSize, args);

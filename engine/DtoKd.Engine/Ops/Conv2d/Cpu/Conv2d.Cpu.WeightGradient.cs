@@ -52,7 +52,7 @@ internal sealed unsafe partial class Conv2dCpu
     private static void PointwiseGradient(CpuDevice device, Conv2dGeometry g, float* x, float* dy, float* dw, bool accumulate)
     {
         int pixels = checked(g.N * g.W);
-        var rows = new Storage(device.Pool, (long)(g.C + g.O) * pixels * sizeof(float), "conv2d");
+        var rows = device.Pool.Rent((long)(g.C + g.O) * pixels * sizeof(float), "conv2d");
         try
         {
             float* left = (float*)rows.Address, right = left + ((long)g.O * pixels);

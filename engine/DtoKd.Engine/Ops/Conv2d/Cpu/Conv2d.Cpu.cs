@@ -38,7 +38,7 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
     public void Forward(
         Conv2dGeometry geometry, Tensor x, Tensor? gate, Tensor w, FixedNorm norm, Tensor? residual, bool relu, Tensor y)
     {
-        var affine = new Storage(((CpuDevice)x.Device).Pool, 2L * geometry.O * sizeof(float), "conv2d_norm");
+        var affine = ((CpuDevice)x.Device).Pool.Rent(2L * geometry.O * sizeof(float), "conv2d_norm");
         try
         {
             float* scale = (float*)affine.Address, shift = scale + geometry.O;
@@ -205,7 +205,7 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         foreach (var offsets in layout.Offsets)
             depth += offsets.Length;
         long groupWeights = layout.TargetChannels * depth;
-        var packed = new Storage(device.Pool, groupWeights * g.Groups * sizeof(float), "conv2d");
+        var packed = device.Pool.Rent(groupWeights * g.Groups * sizeof(float), "conv2d");
         try
         {
             float* packedWeight = (float*)packed.Address;

@@ -44,7 +44,7 @@ internal readonly struct ConvSource : IDisposable
         int channels = images.Shape[1] / groups, words = WordsOf(channels, precision), area = images.Shape[2] * images.Shape[3];
         int matrices = images.Shape[0] * groups, count = checked(matrices * area * words);
         var device = (GpuDevice)images.Device;
-        var packed = new Storage(device.Pool, (long)count * sizeof(uint), "conv2d images");
+        var packed = device.Pool.Rent((long)count * sizeof(uint), "conv2d images");
         Shape batch = [matrices];
         var strides = default(Strides);
         strides[0] = channels * area;

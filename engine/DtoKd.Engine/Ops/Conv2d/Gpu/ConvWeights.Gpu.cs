@@ -14,7 +14,7 @@ internal readonly struct PackedWeights : IDisposable
     {
         // One more, so that a view of no weights has an element.
         Count = checked(weights + shifts);
-        _scratch = new Storage(device.Pool, (Count + 1L) * sizeof(float), "conv2d weights");
+        _scratch = device.Pool.Rent((Count + 1L) * sizeof(float), "conv2d weights");
         Weights = device.View<float>(_scratch, 0, Count + 1L);
         Shifts = device.View<float>(_scratch, weights, shifts + 1L);
     }

@@ -8,7 +8,7 @@ internal readonly struct PieceSums(GpuDevice device, Tensor y, long pieces, bool
     // Pieces from which on the warps of a group share them.
     private const long Many = 32;
 
-    private readonly Storage? _scratch = IsDirect(pieces, accumulate) ? null : new(device.Pool, pieces * y.Count * sizeof(float), "partial sums");
+    private readonly Storage? _scratch = IsDirect(pieces, accumulate) ? null : device.Pool.Rent(pieces * y.Count * sizeof(float), "partial sums");
 
     /// <summary>Where the pieces go, one after the other: the result itself if there is one piece and nothing to add to.</summary>
     public ArrayView<float> Pieces => _scratch is null ? GpuDevice.View<float>(y) : device.View<float>(_scratch, 0, pieces * y.Count);

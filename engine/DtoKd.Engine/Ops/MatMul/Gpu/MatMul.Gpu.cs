@@ -45,7 +45,7 @@ internal sealed class MatMulGpu : IMatMulKernels
         }
 
         long count = y.Count;
-        var sums = new Storage(device.Pool, count * plan.Pieces * sizeof(float), "matmul");
+        var sums = device.Pool.Rent(count * plan.Pieces * sizeof(float), "matmul");
         var whole = new ProductPieces.Args
         {
             Parts = device.View<float>(sums, 0, count * plan.Pieces),
@@ -125,7 +125,7 @@ internal readonly struct ProductOperands : IDisposable
             isOne &= strides[axis] == 0 || shape.Batch[axis] == 1;
         int matrices = isOne ? 1 : checked((int)shape.Batch.Count);
         int count = checked(matrices * operand.Lines * words);
-        scratch = new Storage(device.Pool, (long)count * sizeof(uint), "matmul");
+        scratch = device.Pool.Rent((long)count * sizeof(uint), "matmul");
         var source = strides;
         variant.Pack!(device, new PackArgs
         {

@@ -41,7 +41,7 @@ internal static unsafe class ConvPanels
         int panels = Pieces(g.GroupO, TKernel.Rows);
         long pixels = (long)g.N * g.OH * g.OW;
         long pixelPanels = (pixels + TKernel.Columns - 1) / TKernel.Columns;
-        var storage = new Storage(device.Pool, (long)g.Groups * depthBlocks * panels * PanelLength<TKernel>(depth) * sizeof(float), "conv2d");
+        var storage = device.Pool.Rent((long)g.Groups * depthBlocks * panels * PanelLength<TKernel>(depth) * sizeof(float), "conv2d");
         try
         {
             float* packed = (float*)storage.Address;

@@ -52,8 +52,8 @@ internal static unsafe class Winograd
         where TKernel : struct, IMicroKernel
     {
         int panels = (g.GroupO + TKernel.Rows - 1) / TKernel.Rows;
-        var storage = new Storage(
-            device.Pool, (long)g.Groups * Elements * panels * TKernel.Rows * g.GroupC * sizeof(float), "conv2d");
+        var storage = device.Pool.Rent(
+            (long)g.Groups * Elements * panels * TKernel.Rows * g.GroupC * sizeof(float), "conv2d");
         try
         {
             float* u = (float*)storage.Address;

@@ -23,7 +23,7 @@ internal static unsafe class WinogradGradient
         device.Team.For(runs * g.Groups, task =>
         {
             int run = task / g.Groups, group = task % g.Groups;
-            var sums = new Storage(device.Pool, (long)Winograd.Elements * rows * columns * sizeof(float), "conv2d");
+            var sums = device.Pool.Rent((long)Winograd.Elements * rows * columns * sizeof(float), "conv2d");
             try
             {
                 float* s = (float*)sums.Address;
@@ -122,7 +122,7 @@ internal sealed unsafe class ConvPartials(CpuDevice device, long count) : IDispo
     public void Begin(int runs)
     {
         _runs = runs;
-        _sums = new Storage(device.Pool, runs * count * sizeof(float), "conv2d");
+        _sums = device.Pool.Rent(runs * count * sizeof(float), "conv2d");
     }
 
     /// <summary>The sums of a run, as the weight lies.</summary>

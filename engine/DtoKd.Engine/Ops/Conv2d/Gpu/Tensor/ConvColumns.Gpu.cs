@@ -120,7 +120,7 @@ internal readonly struct ConvLines<TNumber> : IDisposable
         const int Vectors = 4;
         var device = (GpuDevice)images.Device;
         long count = checked((int)((long)lines * args.Images * args.Words));
-        _scratch = new Storage(device.Pool, count * sizeof(uint), "conv2d windows");
+        _scratch = device.Pool.Rent(count * sizeof(uint), "conv2d windows");
         Words = args.Y = device.View<float>(_scratch, 0, count);
         args.X = GpuDevice.View<float>(images);
         args.Channels = images.Shape[1];
