@@ -22,7 +22,9 @@ internal readonly unsafe struct Avx2Kernel : IMicroKernel
     {
         float* a = panels.A, b = panels.B;
         long aStride = panels.AStride, bStride = panels.BStride;
-        long aAhead = panels.AAhead, bAhead = panels.BAhead;
+        var fetch = panels.Fetch;
+        float* next = fetch != null ? fetch->At : a, rowEnd = fetch != null ? fetch->RowEnd : (float*)nuint.MaxValue;
+        long nextStep = fetch != null ? PrefetchedBlock.LineElements : 0;
         Vector256<float> c00 = default, c01 = default;
         Vector256<float> c10 = default, c11 = default;
         Vector256<float> c20 = default, c21 = default;
@@ -44,8 +46,13 @@ internal readonly unsafe struct Avx2Kernel : IMicroKernel
         {
             if (Sse.IsSupported)
             {
-                Sse.Prefetch1(a + aAhead);
-                Sse.Prefetch1(b + bAhead);
+                Sse.Prefetch1(next);
+                next += nextStep;
+                if (next >= rowEnd)
+                {
+                    next = fetch->NextRow();
+                    rowEnd = fetch->RowEnd;
+                }
             }
 
             var b0 = Vector256.Load(b);
@@ -72,12 +79,14 @@ internal readonly unsafe struct Avx2Kernel : IMicroKernel
             b += bStride;
         }
 
-        Finish(c00, c01, c, 0, epilogue);
-        Finish(c10, c11, c + cStride, 1, epilogue);
-        Finish(c20, c21, c + 2 * cStride, 2, epilogue);
-        Finish(c30, c31, c + 3 * cStride, 3, epilogue);
-        Finish(c40, c41, c + 4 * cStride, 4, epilogue);
-        Finish(c50, c51, c + 5 * cStride, 5, epilogue);
+        if (fetch != null)
+            fetch->At = next;
+        Finish(c00, c01, c, epilogue);
+        Finish(c10, c11, c + cStride, epilogue);
+        Finish(c20, c21, c + 2 * cStride, epilogue);
+        Finish(c30, c31, c + 3 * cStride, epilogue);
+        Finish(c40, c41, c + 4 * cStride, epilogue);
+        Finish(c50, c51, c + 5 * cStride, epilogue);
     }
 
     public static void Edge(
@@ -85,11 +94,8 @@ internal readonly unsafe struct Avx2Kernel : IMicroKernel
         EdgeTile.Run<Avx2Kernel>(depth, panels, c, cStride, epilogue, rows, columns);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish(Vector256<float> left, Vector256<float> right, float* c, int row, in TileEpilogue epilogue)
+    private static void Finish(Vector256<float> left, Vector256<float> right, float* c, in TileEpilogue epilogue)
     {
-        var alpha = Vector256.Create(epilogue.Alpha);
-        left *= alpha;
-        right *= alpha;
         if (epilogue.AddC)
         {
             left += Vector256.Load(c);
@@ -100,13 +106,6 @@ internal readonly unsafe struct Avx2Kernel : IMicroKernel
         {
             left += Vector256.Load(epilogue.Bias);
             right += Vector256.Load(epilogue.Bias + Width);
-        }
-
-        if (epilogue.RowBias != null)
-        {
-            var bias = Vector256.Create(epilogue.RowBias[row]);
-            left += bias;
-            right += bias;
         }
 
         left.Store(c);

@@ -37,7 +37,10 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
     {
         float* a = panels.A, b = panels.B;
         long aStride = panels.AStride, bStride = panels.BStride;
-        long aAhead = panels.AAhead, bAhead = panels.BAhead;
+        var fetch = panels.Fetch;
+        float* next = fetch != null ? fetch->At : a, rowEnd = fetch != null ? fetch->RowEnd : (float*)nuint.MaxValue;
+        long nextStep = fetch != null ? PrefetchedBlock.LineElements : 0;
+        float* ahead = c, lastRow = c + ((edge.Rows - 1) * cStride);
         Vector512<float> c00 = default, c01 = default;
         Vector512<float> c10 = default, c11 = default;
         Vector512<float> c20 = default, c21 = default;
@@ -53,22 +56,23 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
         Vector512<float> cC0 = default, cC1 = default;
         Vector512<float> cD0 = default, cD1 = default;
 
-        // The lines of C arrive while the sums are made.
-        if (Sse.IsSupported)
-        {
-            for (int row = 0; row < edge.Rows; row++)
-            {
-                Sse.Prefetch0(c + row * cStride);
-                Sse.Prefetch0(c + row * cStride + 2 * Width - 1);
-            }
-        }
-
         for (; depth > 0; depth--)
         {
             if (Sse.IsSupported)
             {
-                Sse.Prefetch1(a + aAhead);
-                Sse.Prefetch1(b + bAhead);
+                Sse.Prefetch1(next);
+                next += nextStep;
+                if (next >= rowEnd)
+                {
+                    next = fetch->NextRow();
+                    rowEnd = fetch->RowEnd;
+                }
+
+                // The lines of C arrive while the sums are made.
+                Sse.Prefetch0(ahead);
+                Sse.Prefetch0(ahead + (2 * Width) - 1);
+                if (ahead != lastRow)
+                    ahead += cStride;
             }
 
             var b0 = Vector512.Load(b);
@@ -119,34 +123,39 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
             b += bStride;
         }
 
-        Finish(c00, c, 0, 0, epilogue, edge);
-        Finish(c01, c + Width, 0, Width, epilogue, edge);
-        Finish(c10, c + cStride, 1, 0, epilogue, edge);
-        Finish(c11, c + cStride + Width, 1, Width, epilogue, edge);
-        Finish(c20, c + 2 * cStride, 2, 0, epilogue, edge);
-        Finish(c21, c + 2 * cStride + Width, 2, Width, epilogue, edge);
-        Finish(c30, c + 3 * cStride, 3, 0, epilogue, edge);
-        Finish(c31, c + 3 * cStride + Width, 3, Width, epilogue, edge);
-        Finish(c40, c + 4 * cStride, 4, 0, epilogue, edge);
-        Finish(c41, c + 4 * cStride + Width, 4, Width, epilogue, edge);
-        Finish(c50, c + 5 * cStride, 5, 0, epilogue, edge);
-        Finish(c51, c + 5 * cStride + Width, 5, Width, epilogue, edge);
-        Finish(c60, c + 6 * cStride, 6, 0, epilogue, edge);
-        Finish(c61, c + 6 * cStride + Width, 6, Width, epilogue, edge);
-        Finish(c70, c + 7 * cStride, 7, 0, epilogue, edge);
-        Finish(c71, c + 7 * cStride + Width, 7, Width, epilogue, edge);
-        Finish(c80, c + 8 * cStride, 8, 0, epilogue, edge);
-        Finish(c81, c + 8 * cStride + Width, 8, Width, epilogue, edge);
-        Finish(c90, c + 9 * cStride, 9, 0, epilogue, edge);
-        Finish(c91, c + 9 * cStride + Width, 9, Width, epilogue, edge);
-        Finish(cA0, c + 10 * cStride, 10, 0, epilogue, edge);
-        Finish(cA1, c + 10 * cStride + Width, 10, Width, epilogue, edge);
-        Finish(cB0, c + 11 * cStride, 11, 0, epilogue, edge);
-        Finish(cB1, c + 11 * cStride + Width, 11, Width, epilogue, edge);
-        Finish(cC0, c + 12 * cStride, 12, 0, epilogue, edge);
-        Finish(cC1, c + 12 * cStride + Width, 12, Width, epilogue, edge);
-        Finish(cD0, c + 13 * cStride, 13, 0, epilogue, edge);
-        Finish(cD1, c + 13 * cStride + Width, 13, Width, epilogue, edge);
+        if (fetch != null)
+            fetch->At = next;
+        bool add = epilogue.AddC;
+        var left = epilogue.Bias != null ? edge.Load(epilogue.Bias, 0) : Vector512.Create(-0f);
+        var right = epilogue.Bias != null ? edge.Load(epilogue.Bias + Width, Width) : Vector512.Create(-0f);
+        Finish(c00, left, c, 0, 0, add, edge);
+        Finish(c01, right, c + Width, 0, Width, add, edge);
+        Finish(c10, left, c + cStride, 1, 0, add, edge);
+        Finish(c11, right, c + cStride + Width, 1, Width, add, edge);
+        Finish(c20, left, c + 2 * cStride, 2, 0, add, edge);
+        Finish(c21, right, c + 2 * cStride + Width, 2, Width, add, edge);
+        Finish(c30, left, c + 3 * cStride, 3, 0, add, edge);
+        Finish(c31, right, c + 3 * cStride + Width, 3, Width, add, edge);
+        Finish(c40, left, c + 4 * cStride, 4, 0, add, edge);
+        Finish(c41, right, c + 4 * cStride + Width, 4, Width, add, edge);
+        Finish(c50, left, c + 5 * cStride, 5, 0, add, edge);
+        Finish(c51, right, c + 5 * cStride + Width, 5, Width, add, edge);
+        Finish(c60, left, c + 6 * cStride, 6, 0, add, edge);
+        Finish(c61, right, c + 6 * cStride + Width, 6, Width, add, edge);
+        Finish(c70, left, c + 7 * cStride, 7, 0, add, edge);
+        Finish(c71, right, c + 7 * cStride + Width, 7, Width, add, edge);
+        Finish(c80, left, c + 8 * cStride, 8, 0, add, edge);
+        Finish(c81, right, c + 8 * cStride + Width, 8, Width, add, edge);
+        Finish(c90, left, c + 9 * cStride, 9, 0, add, edge);
+        Finish(c91, right, c + 9 * cStride + Width, 9, Width, add, edge);
+        Finish(cA0, left, c + 10 * cStride, 10, 0, add, edge);
+        Finish(cA1, right, c + 10 * cStride + Width, 10, Width, add, edge);
+        Finish(cB0, left, c + 11 * cStride, 11, 0, add, edge);
+        Finish(cB1, right, c + 11 * cStride + Width, 11, Width, add, edge);
+        Finish(cC0, left, c + 12 * cStride, 12, 0, add, edge);
+        Finish(cC1, right, c + 12 * cStride + Width, 12, Width, add, edge);
+        Finish(cD0, left, c + 13 * cStride, 13, 0, add, edge);
+        Finish(cD1, right, c + 13 * cStride + Width, 13, Width, add, edge);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -156,7 +165,10 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
     {
         float* a = panels.A, b = panels.B;
         long aStride = panels.AStride, bStride = panels.BStride;
-        long aAhead = panels.AAhead, bAhead = panels.BAhead;
+        var fetch = panels.Fetch;
+        float* next = fetch != null ? fetch->At : a, rowEnd = fetch != null ? fetch->RowEnd : (float*)nuint.MaxValue;
+        long nextStep = fetch != null ? PrefetchedBlock.LineElements : 0;
+        float* ahead = c, lastRow = c + ((edge.Rows - 1) * cStride);
         Vector512<float> c00 = default;
         Vector512<float> c10 = default;
         Vector512<float> c20 = default;
@@ -172,21 +184,23 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
         Vector512<float> cC0 = default;
         Vector512<float> cD0 = default;
 
-        // The lines of C arrive while the sums are made.
-        if (Sse.IsSupported)
-        {
-            for (int row = 0; row < edge.Rows; row++)
-            {
-                Sse.Prefetch0(c + row * cStride);
-            }
-        }
-
         for (; depth > 0; depth--)
         {
             if (Sse.IsSupported)
             {
-                Sse.Prefetch1(a + aAhead);
-                Sse.Prefetch1(b + bAhead);
+                Sse.Prefetch1(next);
+                next += nextStep;
+                if (next >= rowEnd)
+                {
+                    next = fetch->NextRow();
+                    rowEnd = fetch->RowEnd;
+                }
+
+                // The lines of C arrive while the sums are made.
+                Sse.Prefetch0(ahead);
+                Sse.Prefetch0(ahead + Width - 1);
+                if (ahead != lastRow)
+                    ahead += cStride;
             }
 
             var b0 = Vector512.Load(b);
@@ -222,36 +236,36 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
             b += bStride;
         }
 
-        Finish(c00, c, 0, 0, epilogue, edge);
-        Finish(c10, c + cStride, 1, 0, epilogue, edge);
-        Finish(c20, c + 2 * cStride, 2, 0, epilogue, edge);
-        Finish(c30, c + 3 * cStride, 3, 0, epilogue, edge);
-        Finish(c40, c + 4 * cStride, 4, 0, epilogue, edge);
-        Finish(c50, c + 5 * cStride, 5, 0, epilogue, edge);
-        Finish(c60, c + 6 * cStride, 6, 0, epilogue, edge);
-        Finish(c70, c + 7 * cStride, 7, 0, epilogue, edge);
-        Finish(c80, c + 8 * cStride, 8, 0, epilogue, edge);
-        Finish(c90, c + 9 * cStride, 9, 0, epilogue, edge);
-        Finish(cA0, c + 10 * cStride, 10, 0, epilogue, edge);
-        Finish(cB0, c + 11 * cStride, 11, 0, epilogue, edge);
-        Finish(cC0, c + 12 * cStride, 12, 0, epilogue, edge);
-        Finish(cD0, c + 13 * cStride, 13, 0, epilogue, edge);
+        if (fetch != null)
+            fetch->At = next;
+        bool add = epilogue.AddC;
+        var left = epilogue.Bias != null ? edge.Load(epilogue.Bias, 0) : Vector512.Create(-0f);
+        Finish(c00, left, c, 0, 0, add, edge);
+        Finish(c10, left, c + cStride, 1, 0, add, edge);
+        Finish(c20, left, c + 2 * cStride, 2, 0, add, edge);
+        Finish(c30, left, c + 3 * cStride, 3, 0, add, edge);
+        Finish(c40, left, c + 4 * cStride, 4, 0, add, edge);
+        Finish(c50, left, c + 5 * cStride, 5, 0, add, edge);
+        Finish(c60, left, c + 6 * cStride, 6, 0, add, edge);
+        Finish(c70, left, c + 7 * cStride, 7, 0, add, edge);
+        Finish(c80, left, c + 8 * cStride, 8, 0, add, edge);
+        Finish(c90, left, c + 9 * cStride, 9, 0, add, edge);
+        Finish(cA0, left, c + 10 * cStride, 10, 0, add, edge);
+        Finish(cB0, left, c + 11 * cStride, 11, 0, add, edge);
+        Finish(cC0, left, c + 12 * cStride, 12, 0, add, edge);
+        Finish(cD0, left, c + 13 * cStride, 13, 0, add, edge);
     }
 
+    /// <remarks>A missing bias is minus zero: adding it changes nothing.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish<TEdge>(Vector512<float> sum, float* c, int row, int column, in TileEpilogue epilogue, TEdge edge)
+    private static void Finish<TEdge>(Vector512<float> sum, Vector512<float> bias, float* c, int row, int column, bool add, TEdge edge)
         where TEdge : struct, IEdge
     {
         if (row >= edge.Rows)
             return;
-        sum *= Vector512.Create(epilogue.Alpha);
-        if (epilogue.AddC)
+        if (add)
             sum += edge.Load(c, column);
-        if (epilogue.Bias != null)
-            sum += edge.Load(epilogue.Bias + column, column);
-        if (epilogue.RowBias != null)
-            sum += Vector512.Create(epilogue.RowBias[row]);
-        edge.Store(sum, c, column);
+        edge.Store(sum + bias, c, column);
     }
 
     /// <summary>How much of a tile lies inside C.</summary>

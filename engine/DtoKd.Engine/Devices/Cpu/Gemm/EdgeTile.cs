@@ -15,7 +15,7 @@ internal static unsafe class EdgeTile
         where TKernel : struct, IMicroKernel
     {
         float* tile = stackalloc float[Capacity];
-        TKernel.Tile(depth, panels, tile, TKernel.Columns, new TileEpilogue { Alpha = epilogue.Alpha });
+        TKernel.Tile(depth, panels, tile, TKernel.Columns, default);
         for (int i = 0; i < rows; i++)
         {
             for (int j = 0; j < columns; j++)
@@ -25,8 +25,6 @@ internal static unsafe class EdgeTile
                     sum += c[j];
                 if (epilogue.Bias != null)
                     sum += epilogue.Bias[j];
-                if (epilogue.RowBias != null)
-                    sum += epilogue.RowBias[i];
                 c[j] = sum;
             }
 

@@ -1,6 +1,6 @@
 namespace DtoKd.Engine.Cpu;
 
-/// <summary>Products of float matrices: C = alpha AB (+ C) (+ bias); A and B have any strides, C has contiguous rows.</summary>
+/// <summary>Products of float matrices: C = AB (+ C) (+ bias); A and B have any strides, C has contiguous rows.</summary>
 /// <remarks>
 /// K is cut into fixed blocks and each element of C is summed in the order of K, so the bytes of the result depend on neither
 /// the number of threads nor which of the methods below computed it. NaN and infinity go the way of plain arithmetic.
@@ -23,7 +23,7 @@ internal static unsafe class Gemm
     /// <param name="b">B: [k, n].</param>
     /// <param name="c">C: [m, n], rows <paramref name="cStride"/> elements apart.</param>
     /// <param name="cStride">Elements from one row of C to the next.</param>
-    /// <param name="epilogue">Factor, accumulation and biases.</param>
+    /// <param name="epilogue">Accumulation and bias.</param>
     public static void Run(
         CpuDevice device, int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride,
         GemmEpilogue epilogue = default)
@@ -95,7 +95,7 @@ internal static unsafe class Gemm
     /// <param name="c">C at offset 0: [m, n], rows <paramref name="cStride"/> elements apart.</param>
     /// <param name="cOffsets">Where each product's C begins; the products must not overlap.</param>
     /// <param name="cStride">Elements from one row of C to the next.</param>
-    /// <param name="epilogue">Factor, accumulation and biases.</param>
+    /// <param name="epilogue">Accumulation and bias.</param>
     /// <exception cref="ArgumentException">The three lists of offsets differ in length.</exception>
     public static void RunBatch(
         CpuDevice device,

@@ -173,7 +173,6 @@ internal unsafe struct GemmPlan<TKernel>
         float* packed = PackBuffers.A((long)Pieces(lines - inPlace, _own.Width) * _own.Width * _depth + Packing.Overrun);
         // What this thread takes next is only likely, and a wrong guess costs little.
         int nextFirst = first + (share.Panels * _own.Width * _threads);
-        int calls = share.Panels * Pieces(share.End - share.Start, _shared.Width);
 
         for (int block = 0; block < _blocks; block++)
         {
@@ -181,9 +180,8 @@ internal unsafe struct GemmPlan<TKernel>
             Packing.Pack(
                 _own.At(first + inPlace, step), _own.LineStride, _own.StepStride, lines - inPlace, depth, _own.Width, packed);
             bool goesOn = block + 1 < _blocks;
-            var next = !goesOn ? Prefetch(nextFirst, nextFirst + lines, 0, calls)
-                : _own.InPlace ? default
-                : Prefetch(first, first + lines, block + 1, calls);
+            var next = goesOn ? Rows(_own, first, lines, block + 1) : Rows(_own, nextFirst, lines, 0);
+            var nextShared = goesOn && _shared.InPlace ? Rows(_shared, _firstLine + share.Start, share.End - share.Start, block + 1) : default;
             for (int line = share.Start; line < share.End; line += _shared.Width)
             {
                 bool sharedInPlace = _shared.InPlace && line + _shared.Width <= _lines;
@@ -192,24 +190,20 @@ internal unsafe struct GemmPlan<TKernel>
                 int sharedLines = Math.Min(_shared.Width, _lines - line);
                 for (int own = 0; own < lines; own += _own.Width)
                 {
-                    next.Next();
                     bool ownInPlace = own < inPlace;
                     float* ownPanel = ownInPlace ? _own.At(first + own, step) : packed + ((long)(own - inPlace) * depth);
                     long ownStride = ownInPlace ? _own.StepStride : _own.Width;
                     int ownLines = Math.Min(_own.Width, lines - own);
-                    // What is read in place arrives one block ahead: a cache line of each step in each of the first calls.
-                    int sharedCall = own / _own.Width * LineElements, ownCall = (line - share.Start) / _shared.Width * LineElements;
-                    long sharedAhead = goesOn && sharedInPlace && sharedCall < _shared.Width ? (depth * sharedStride) + sharedCall : 0;
-                    long ownAhead = goesOn && ownInPlace && ownCall < _own.Width ? (depth * ownStride) + ownCall : 0;
+                    var fetch = !next.IsDone ? &next : !nextShared.IsDone ? &nextShared : null;
                     if (_takesColumns)
                     {
                         Tile(block, depth, _firstLine + line, first + own, sharedLines, ownLines,
-                            new TilePanels(sharedPanel, sharedStride, ownPanel, ownStride) { AAhead = sharedAhead, BAhead = ownAhead });
+                            new TilePanels(sharedPanel, sharedStride, ownPanel, ownStride) { Fetch = fetch });
                     }
                     else
                     {
                         Tile(block, depth, first + own, _firstLine + line, ownLines, sharedLines,
-                            new TilePanels(ownPanel, ownStride, sharedPanel, sharedStride) { AAhead = ownAhead, BAhead = sharedAhead });
+                            new TilePanels(ownPanel, ownStride, sharedPanel, sharedStride) { Fetch = fetch });
                     }
                 }
             }
@@ -221,10 +215,8 @@ internal unsafe struct GemmPlan<TKernel>
         bool last = _firstBlock + block == _depthBlocks - 1;
         var epilogue = new TileEpilogue
         {
-            Alpha = _epilogue.Alpha,
             AddC = _epilogue.Accumulate || _firstBlock + block > 0,
             Bias = last && _epilogue.Bias != null ? _epilogue.Bias + column : null,
-            RowBias = last && _epilogue.RowBias != null ? _epilogue.RowBias + row : null,
         };
         float* c = _c + (row * _cStride) + column;
         if (rows == TKernel.Rows && columns == TKernel.Columns)
@@ -237,16 +229,15 @@ internal unsafe struct GemmPlan<TKernel>
     private static int Start(int length, int panel, int piece, int pieces) =>
         (int)Math.Min(length, (long)Pieces(length, panel) * piece / pieces * panel);
 
-    /// <summary>Own lines, one block of K, to be fetched within so many calls of the kernel.</summary>
-    private readonly PrefetchedBlock Prefetch(int first, int end, int block, int calls)
+    /// <summary>Some lines of an operand within one block of K, as they lie in memory.</summary>
+    private readonly PrefetchedBlock Rows(in Operand operand, int first, int lines, int block)
     {
-        int lines = Math.Min(end, _own.Lines) - first, depth = DepthOf(block);
-        if (lines <= 0)
-            return default;
-        float* start = _own.At(first, StepOf(block));
-        return _own.StepStride == 1
-            ? new PrefetchedBlock(start, _own.LineStride, lines, depth, calls)
-            : new PrefetchedBlock(start, _own.StepStride, depth, lines, calls);
+        lines = Math.Clamp(operand.Lines - first, 0, lines);
+        int depth = DepthOf(block);
+        float* start = operand.At(first, StepOf(block));
+        return operand.StepStride == 1
+            ? new PrefetchedBlock(start, operand.LineStride, lines, depth)
+            : new PrefetchedBlock(start, operand.StepStride, lines == 0 ? 0 : depth, lines);
     }
 
     private static int Pieces(int length, int piece) => (int)(((long)length + piece - 1) / piece);

@@ -46,25 +46,16 @@ internal readonly unsafe struct TilePanels(float* a, long aStride, float* b, lon
 
     public long BStride { get; } = bStride;
 
-    /// <summary>How far before its use a line of A is asked for, in elements; 0 for not at all.</summary>
-    public long AAhead { get; init; }
-
-    /// <summary>The same of B.</summary>
-    public long BAhead { get; init; }
+    /// <summary>What is asked for meanwhile, or null.</summary>
+    public PrefetchedBlock* Fetch { get; init; }
 }
 
 /// <summary>The part of a <see cref="GemmEpilogue"/> that concerns one tile in one block of K.</summary>
 internal unsafe struct TileEpilogue
 {
-    /// <summary>The factor of the sums.</summary>
-    public float Alpha;
-
     /// <summary>Add what C holds.</summary>
     public bool AddC;
 
     /// <summary>The tile's column biases, or null.</summary>
     public float* Bias;
-
-    /// <summary>The tile's row biases, or null.</summary>
-    public float* RowBias;
 }

@@ -53,10 +53,10 @@ internal readonly unsafe struct LongSum
 
     private int AddTasks => (_m + _rowsPerTask - 1) / _rowsPerTask;
 
-    /// <summary>Whether a product is one: long, small, both operands read along their rows, without biases.</summary>
+    /// <summary>Whether a product is one: long, small, both operands read along their rows, without a bias.</summary>
     public static bool Fits(int m, int n, int k, MatrixView a, MatrixView b, in GemmEpilogue epilogue) =>
         k >= Shortest && m > 0 && n > 0 && (long)m * n <= LargestResult && a.RowStride == 1 && b.ColumnStride == 1
-        && epilogue.Bias == null && epilogue.RowBias == null;
+        && epilogue.Bias == null;
 
     /// <inheritdoc cref="Gemm.Run"/>
     public static void Share(
@@ -83,7 +83,7 @@ internal readonly unsafe struct LongSum
         int start = (int)((long)_k * piece / Pieces), end = (int)((long)_k * (piece + 1) / Pieces);
         Gemm.RunSerial(
             _simd, _m, _n, end - start, _a.Offset(start * _a.ColumnStride), _b.Offset(start * _b.RowStride),
-            _sums + ((long)piece * _m * _n), _n, new GemmEpilogue { Alpha = _epilogue.Alpha });
+            _sums + ((long)piece * _m * _n), _n);
     }
 
     private void Add(int task)

@@ -48,10 +48,10 @@ internal readonly unsafe struct PortableKernel : IMicroKernel
             b += bStride;
         }
 
-        Finish(c00, c01, c, 0, epilogue);
-        Finish(c10, c11, c + cStride, 1, epilogue);
-        Finish(c20, c21, c + 2 * cStride, 2, epilogue);
-        Finish(c30, c31, c + 3 * cStride, 3, epilogue);
+        Finish(c00, c01, c, epilogue);
+        Finish(c10, c11, c + cStride, epilogue);
+        Finish(c20, c21, c + 2 * cStride, epilogue);
+        Finish(c30, c31, c + 3 * cStride, epilogue);
     }
 
     public static void Edge(
@@ -59,11 +59,8 @@ internal readonly unsafe struct PortableKernel : IMicroKernel
         EdgeTile.Run<PortableKernel>(depth, panels, c, cStride, epilogue, rows, columns);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish(Vector<float> left, Vector<float> right, float* c, int row, in TileEpilogue epilogue)
+    private static void Finish(Vector<float> left, Vector<float> right, float* c, in TileEpilogue epilogue)
     {
-        var alpha = Vector.Create(epilogue.Alpha);
-        left *= alpha;
-        right *= alpha;
         if (epilogue.AddC)
         {
             left += Vector.Load(c);
@@ -74,13 +71,6 @@ internal readonly unsafe struct PortableKernel : IMicroKernel
         {
             left += Vector.Load(epilogue.Bias);
             right += Vector.Load(epilogue.Bias + Width);
-        }
-
-        if (epilogue.RowBias != null)
-        {
-            var bias = Vector.Create(epilogue.RowBias[row]);
-            left += bias;
-            right += bias;
         }
 
         left.Store(c);

@@ -4,39 +4,65 @@ using System.Runtime.Intrinsics.X86;
 namespace DtoKd.Engine.Cpu;
 
 /// <summary>
-/// Lines of memory that are packed next, asked for a few at a time while the kernel computes: short rows far apart are more than
-/// the processor's own prefetcher foresees.
+/// Lines of memory that are read next. The kernel asks for one with every step along K: short rows far apart are more than the
+/// processor's own prefetcher foresees, and many requests at a time would stop the arithmetic until the first of them are answered.
 /// </summary>
-/// <param name="start">The first element.</param>
-/// <param name="stride">Elements from one row to the next.</param>
-/// <param name="rows">Rows.</param>
-/// <param name="length">Neighbouring elements of a row.</param>
-/// <param name="calls">In how many calls of <see cref="Next"/> everything is asked for.</param>
-internal unsafe struct PrefetchedBlock(float* start, long stride, int rows, int length, int calls)
+internal unsafe struct PrefetchedBlock
 {
-    private const int LineElements = Pool.Alignment / sizeof(float);
+    /// <summary>Elements of a line of the cache.</summary>
+    public const int LineElements = Pool.Alignment / sizeof(float);
 
-    private readonly int _perCall = (int)((((long)rows * (length + LineElements - 1) / LineElements) + calls - 1) / Math.Max(1, calls));
-    private float* _row = start;
-    private int _rows = rows;
-    private int _at;
+    private readonly long _stride;
+    private readonly long _length;
+    private readonly float* _end;
+    private bool _more;
 
-    /// <summary>Asks for the next few lines; nothing once all were asked for.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Next()
+    /// <summary>Names the rows.</summary>
+    /// <param name="start">The first element.</param>
+    /// <param name="stride">Elements from one row to the next.</param>
+    /// <param name="rows">Rows.</param>
+    /// <param name="length">Neighbouring elements of a row.</param>
+    public PrefetchedBlock(float* start, long stride, int rows, long length)
     {
-        if (!Sse.IsSupported)
-            return;
-        for (int i = 0; i < _perCall && _rows > 0; i++)
+        if (stride == length)
+            (rows, length) = (Math.Min(rows, 1), rows * length);
+        // From the beginning of a line on, so that the last one is not left out.
+        At = (float*)((nint)start & -Pool.Alignment);
+        _length = start + length - At;
+        _stride = stride;
+        RowEnd = At + _length;
+        _end = RowEnd + ((rows - 1) * stride);
+        _more = rows > 0;
+    }
+
+    /// <summary>What is asked for next.</summary>
+    public float* At { get; set; }
+
+    /// <summary>The end of the row that is being asked for.</summary>
+    public float* RowEnd { get; private set; }
+
+    /// <summary>Whether everything has been asked for; going on asks for the last row again, which costs nothing.</summary>
+    public readonly bool IsDone => !_more;
+
+    /// <summary>Turns to the next row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public float* NextRow()
+    {
+        if (RowEnd < _end)
+            RowEnd += _stride;
+        else
+            _more = false;
+        return RowEnd - _length;
+    }
+
+    /// <summary>Asks for everything at once.</summary>
+    public void All()
+    {
+        while (Sse.IsSupported && !IsDone)
         {
-            Sse.Prefetch1(_row + _at);
-            _at += LineElements;
-            if (_at >= length)
-            {
-                _at = 0;
-                _row += stride;
-                _rows--;
-            }
+            for (float* line = RowEnd - _length; line < RowEnd; line += LineElements)
+                Sse.Prefetch1(line);
+            NextRow();
         }
     }
 }

@@ -86,7 +86,7 @@ internal static unsafe class ConvPanels
         float* sums = PackBuffers.B((long)rows * stride);
         var runs = stackalloc PixelRun[stride];
         int runCount = source.Runs(firstPixel, pixels, TKernel.Columns, runs);
-        var tile = new TileEpilogue { Alpha = 1 };
+        var tile = default(TileEpilogue);
         for (int k = 0; k < steps; k += depth)
         {
             int length = Math.Min(depth, steps - k);
@@ -95,6 +95,7 @@ internal static unsafe class ConvPanels
             float* a = packed + (((((long)group * Pieces(steps, depth)) + (k / depth)) * panels) + firstPanel) * PanelLength<TKernel>(depth);
             for (int i = 0; i < panelCount; i++, a += PanelLength<TKernel>(depth))
             {
+                var nextPanel = new PrefetchedBlock(a + PanelLength<TKernel>(depth), 0, 1, PanelLength<TKernel>(depth));
                 for (int j = 0; j < pixelPanels; j++)
                 {
                     int at = j * TKernel.Columns;
@@ -105,10 +106,7 @@ internal static unsafe class ConvPanels
                         place.Prefetch(epilogue, y);
                     TKernel.Tile(
                         length,
-                        new TilePanels(a, TKernel.Rows, b + ((long)at * length), TKernel.Columns)
-                        {
-                            AAhead = j == 0 ? PanelLength<TKernel>(depth) : 0,
-                        },
+                        new TilePanels(a, TKernel.Rows, b + ((long)at * length), TKernel.Columns) { Fetch = &nextPanel },
                         c, stride, tile);
                     if (isLast)
                         place.Store<V>(epilogue, c, stride, y);
@@ -137,7 +135,7 @@ internal static unsafe class ConvPanels
                 {
                     // Short rows far apart, from memory: asked for one block ahead.
                     int next = Math.Clamp(steps - k - length, 0, depth);
-                    new PrefetchedBlock(from + k + length, w.TargetStride, filled, next, calls: 1).Next();
+                    new PrefetchedBlock(from + k + length, w.TargetStride, filled, next).All();
                 }
 
                 Packing.Pack(from + (k * stepStride), w.TargetStride, stepStride, filled, length, TKernel.Rows, to);

@@ -91,7 +91,7 @@ internal static unsafe class Winograd
         float* v = PackBuffers.A((blockPanels * panelStride) + tiles.BandLength);
         float* band = v + (blockPanels * panelStride);
         float* m = PackBuffers.B(((long)blockPanels * Elements * rows * columns) + tiles.LineLength);
-        var tile = new TileEpilogue { Alpha = 1 };
+        var tile = default(TileEpilogue);
         for (int c = 0; c < g.GroupC; c += depthBlock)
         {
             int depth = Math.Min(depthBlock, g.GroupC - c);

@@ -60,7 +60,7 @@ internal static unsafe class WinogradGradient
 
         for (int o = 0; o < g.GroupO; o++)
             tiles.TransformGradient<V>(dy, (group * g.GroupO) + o, block, band, d + (o * BlockTiles), gradientStride);
-        var epilogue = new TileEpilogue { Alpha = 1, AddC = add };
+        var epilogue = new TileEpilogue { AddC = add };
         for (int e = 0; e < Winograd.Elements; e++)
         {
             Packing.Pack(d + (e * gradientStride), BlockTiles, 1, g.GroupO, count, TKernel.Rows, a);
