@@ -16,6 +16,12 @@ internal readonly unsafe struct Avx2Kernel : IMicroKernel
     // A block of 96 x 384 floats takes 144 KiB: well inside the smallest usual L2 of 256 KiB, a panel of the other operand beside it.
     public static int BlockLines => 16 * Rows;
 
+    public static int RowStep => Rows;
+
+    public static int ColumnStep => Columns;
+
+    public static bool ReadsScatteredRows => false;
+
     // Named scalars, because the JIT keeps an array of vectors in memory; no tiering, because the loop is the whole cost.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Tile(int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue)

@@ -17,23 +17,63 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
     // A block of 224 x 384 floats takes 336 KiB: at most a third of the L2 of 1 to 2 MiB that AVX-512 machines have.
     public static int BlockLines => 16 * Rows;
 
-    public static void Tile(int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue) =>
-        Wide(depth, panels, c, cStride, epilogue, default(Whole));
+    public static int RowStep => 2;
+
+    public static int ColumnStep => Width;
+
+    public static bool ReadsScatteredRows => true;
+
+    public static void Tile(int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue)
+    {
+        if (panels.ARowStride == 1)
+            Wide(depth, panels, c, cStride, epilogue, default(Whole), default(Neighbours));
+        else
+            Wide(depth, panels, c, cStride, epilogue, default(Whole), new Scattered(panels.ARowStride));
+    }
 
     public static void Edge(
         int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, int rows, int columns)
     {
-        if (columns <= Width)
-            Narrow(depth, panels, c, cStride, epilogue, new Part(rows, columns));
+        if (panels.ARowStride == 1)
+            Edge(depth, panels, c, cStride, epilogue, rows, columns, default(Neighbours));
         else
-            Wide(depth, panels, c, cStride, epilogue, new Part(rows, columns));
+            Edge(depth, panels, c, cStride, epilogue, rows, columns, new Scattered(panels.ARowStride));
+    }
+
+    private static void Edge<TRows>(
+        int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, int rows, int columns, TRows lie)
+        where TRows : struct, IRows
+    {
+        // Few rows need few sums: 48 rows are three tiles of 14 and one of 6, not four of 14.
+        switch ((rows + 1) / 2)
+        {
+            case 1: Edge(depth, panels, c, cStride, epilogue, new Part<Two>(rows, columns), columns, lie); break;
+            case 2: Edge(depth, panels, c, cStride, epilogue, new Part<Four>(rows, columns), columns, lie); break;
+            case 3: Edge(depth, panels, c, cStride, epilogue, new Part<Six>(rows, columns), columns, lie); break;
+            case 4: Edge(depth, panels, c, cStride, epilogue, new Part<Eight>(rows, columns), columns, lie); break;
+            case 5: Edge(depth, panels, c, cStride, epilogue, new Part<Ten>(rows, columns), columns, lie); break;
+            case 6: Edge(depth, panels, c, cStride, epilogue, new Part<Twelve>(rows, columns), columns, lie); break;
+            default: Edge(depth, panels, c, cStride, epilogue, new Part<Fourteen>(rows, columns), columns, lie); break;
+        }
+    }
+
+    private static void Edge<TEdge, TRows>(
+        int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, TEdge edge, int columns, TRows lie)
+        where TEdge : struct, IEdge
+        where TRows : struct, IRows
+    {
+        if (columns <= Width)
+            Narrow(depth, panels, c, cStride, epilogue, edge, lie);
+        else
+            Wide(depth, panels, c, cStride, epilogue, edge, lie);
     }
 
     // Named scalars, because the JIT keeps an array of vectors in memory; no tiering, because the loop is the whole cost.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Wide<TEdge>(
-        int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, TEdge edge)
+    private static void Wide<TEdge, TRows>(
+        int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, TEdge edge, TRows lie)
         where TEdge : struct, IEdge
+        where TRows : struct, IRows
     {
         float* a = panels.A, b = panels.B;
         long aStride = panels.AStride, bStride = panels.BStride;
@@ -80,45 +120,70 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
             var x = Vector512.Create(a[0]);
             c00 = Vector512.FusedMultiplyAdd(x, b0, c00);
             c01 = Vector512.FusedMultiplyAdd(x, b1, c01);
-            x = Vector512.Create(a[1]);
+            x = Vector512.Create(a[lie.Of(1)]);
             c10 = Vector512.FusedMultiplyAdd(x, b0, c10);
             c11 = Vector512.FusedMultiplyAdd(x, b1, c11);
-            x = Vector512.Create(a[2]);
-            c20 = Vector512.FusedMultiplyAdd(x, b0, c20);
-            c21 = Vector512.FusedMultiplyAdd(x, b1, c21);
-            x = Vector512.Create(a[3]);
-            c30 = Vector512.FusedMultiplyAdd(x, b0, c30);
-            c31 = Vector512.FusedMultiplyAdd(x, b1, c31);
-            x = Vector512.Create(a[4]);
-            c40 = Vector512.FusedMultiplyAdd(x, b0, c40);
-            c41 = Vector512.FusedMultiplyAdd(x, b1, c41);
-            x = Vector512.Create(a[5]);
-            c50 = Vector512.FusedMultiplyAdd(x, b0, c50);
-            c51 = Vector512.FusedMultiplyAdd(x, b1, c51);
-            x = Vector512.Create(a[6]);
-            c60 = Vector512.FusedMultiplyAdd(x, b0, c60);
-            c61 = Vector512.FusedMultiplyAdd(x, b1, c61);
-            x = Vector512.Create(a[7]);
-            c70 = Vector512.FusedMultiplyAdd(x, b0, c70);
-            c71 = Vector512.FusedMultiplyAdd(x, b1, c71);
-            x = Vector512.Create(a[8]);
-            c80 = Vector512.FusedMultiplyAdd(x, b0, c80);
-            c81 = Vector512.FusedMultiplyAdd(x, b1, c81);
-            x = Vector512.Create(a[9]);
-            c90 = Vector512.FusedMultiplyAdd(x, b0, c90);
-            c91 = Vector512.FusedMultiplyAdd(x, b1, c91);
-            x = Vector512.Create(a[10]);
-            cA0 = Vector512.FusedMultiplyAdd(x, b0, cA0);
-            cA1 = Vector512.FusedMultiplyAdd(x, b1, cA1);
-            x = Vector512.Create(a[11]);
-            cB0 = Vector512.FusedMultiplyAdd(x, b0, cB0);
-            cB1 = Vector512.FusedMultiplyAdd(x, b1, cB1);
-            x = Vector512.Create(a[12]);
-            cC0 = Vector512.FusedMultiplyAdd(x, b0, cC0);
-            cC1 = Vector512.FusedMultiplyAdd(x, b1, cC1);
-            x = Vector512.Create(a[13]);
-            cD0 = Vector512.FusedMultiplyAdd(x, b0, cD0);
-            cD1 = Vector512.FusedMultiplyAdd(x, b1, cD1);
+
+            if (TEdge.Height > 2)
+            {
+                x = Vector512.Create(a[lie.Of(2)]);
+                c20 = Vector512.FusedMultiplyAdd(x, b0, c20);
+                c21 = Vector512.FusedMultiplyAdd(x, b1, c21);
+                x = Vector512.Create(a[lie.Of(3)]);
+                c30 = Vector512.FusedMultiplyAdd(x, b0, c30);
+                c31 = Vector512.FusedMultiplyAdd(x, b1, c31);
+            }
+
+            if (TEdge.Height > 4)
+            {
+                x = Vector512.Create(a[lie.Of(4)]);
+                c40 = Vector512.FusedMultiplyAdd(x, b0, c40);
+                c41 = Vector512.FusedMultiplyAdd(x, b1, c41);
+                x = Vector512.Create(a[lie.Of(5)]);
+                c50 = Vector512.FusedMultiplyAdd(x, b0, c50);
+                c51 = Vector512.FusedMultiplyAdd(x, b1, c51);
+            }
+
+            if (TEdge.Height > 6)
+            {
+                x = Vector512.Create(a[lie.Of(6)]);
+                c60 = Vector512.FusedMultiplyAdd(x, b0, c60);
+                c61 = Vector512.FusedMultiplyAdd(x, b1, c61);
+                x = Vector512.Create(a[lie.Of(7)]);
+                c70 = Vector512.FusedMultiplyAdd(x, b0, c70);
+                c71 = Vector512.FusedMultiplyAdd(x, b1, c71);
+            }
+
+            if (TEdge.Height > 8)
+            {
+                x = Vector512.Create(a[lie.Of(8)]);
+                c80 = Vector512.FusedMultiplyAdd(x, b0, c80);
+                c81 = Vector512.FusedMultiplyAdd(x, b1, c81);
+                x = Vector512.Create(a[lie.Of(9)]);
+                c90 = Vector512.FusedMultiplyAdd(x, b0, c90);
+                c91 = Vector512.FusedMultiplyAdd(x, b1, c91);
+            }
+
+            if (TEdge.Height > 10)
+            {
+                x = Vector512.Create(a[lie.Of(10)]);
+                cA0 = Vector512.FusedMultiplyAdd(x, b0, cA0);
+                cA1 = Vector512.FusedMultiplyAdd(x, b1, cA1);
+                x = Vector512.Create(a[lie.Of(11)]);
+                cB0 = Vector512.FusedMultiplyAdd(x, b0, cB0);
+                cB1 = Vector512.FusedMultiplyAdd(x, b1, cB1);
+            }
+
+            if (TEdge.Height > 12)
+            {
+                x = Vector512.Create(a[lie.Of(12)]);
+                cC0 = Vector512.FusedMultiplyAdd(x, b0, cC0);
+                cC1 = Vector512.FusedMultiplyAdd(x, b1, cC1);
+                x = Vector512.Create(a[lie.Of(13)]);
+                cD0 = Vector512.FusedMultiplyAdd(x, b0, cD0);
+                cD1 = Vector512.FusedMultiplyAdd(x, b1, cD1);
+            }
+
             a += aStride;
             b += bStride;
         }
@@ -159,9 +224,10 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Narrow<TEdge>(
-        int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, TEdge edge)
+    private static void Narrow<TEdge, TRows>(
+        int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, TEdge edge, TRows lie)
         where TEdge : struct, IEdge
+        where TRows : struct, IRows
     {
         float* a = panels.A, b = panels.B;
         long aStride = panels.AStride, bStride = panels.BStride;
@@ -206,32 +272,57 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
             var b0 = Vector512.Load(b);
             var x = Vector512.Create(a[0]);
             c00 = Vector512.FusedMultiplyAdd(x, b0, c00);
-            x = Vector512.Create(a[1]);
+            x = Vector512.Create(a[lie.Of(1)]);
             c10 = Vector512.FusedMultiplyAdd(x, b0, c10);
-            x = Vector512.Create(a[2]);
-            c20 = Vector512.FusedMultiplyAdd(x, b0, c20);
-            x = Vector512.Create(a[3]);
-            c30 = Vector512.FusedMultiplyAdd(x, b0, c30);
-            x = Vector512.Create(a[4]);
-            c40 = Vector512.FusedMultiplyAdd(x, b0, c40);
-            x = Vector512.Create(a[5]);
-            c50 = Vector512.FusedMultiplyAdd(x, b0, c50);
-            x = Vector512.Create(a[6]);
-            c60 = Vector512.FusedMultiplyAdd(x, b0, c60);
-            x = Vector512.Create(a[7]);
-            c70 = Vector512.FusedMultiplyAdd(x, b0, c70);
-            x = Vector512.Create(a[8]);
-            c80 = Vector512.FusedMultiplyAdd(x, b0, c80);
-            x = Vector512.Create(a[9]);
-            c90 = Vector512.FusedMultiplyAdd(x, b0, c90);
-            x = Vector512.Create(a[10]);
-            cA0 = Vector512.FusedMultiplyAdd(x, b0, cA0);
-            x = Vector512.Create(a[11]);
-            cB0 = Vector512.FusedMultiplyAdd(x, b0, cB0);
-            x = Vector512.Create(a[12]);
-            cC0 = Vector512.FusedMultiplyAdd(x, b0, cC0);
-            x = Vector512.Create(a[13]);
-            cD0 = Vector512.FusedMultiplyAdd(x, b0, cD0);
+
+            if (TEdge.Height > 2)
+            {
+                x = Vector512.Create(a[lie.Of(2)]);
+                c20 = Vector512.FusedMultiplyAdd(x, b0, c20);
+                x = Vector512.Create(a[lie.Of(3)]);
+                c30 = Vector512.FusedMultiplyAdd(x, b0, c30);
+            }
+
+            if (TEdge.Height > 4)
+            {
+                x = Vector512.Create(a[lie.Of(4)]);
+                c40 = Vector512.FusedMultiplyAdd(x, b0, c40);
+                x = Vector512.Create(a[lie.Of(5)]);
+                c50 = Vector512.FusedMultiplyAdd(x, b0, c50);
+            }
+
+            if (TEdge.Height > 6)
+            {
+                x = Vector512.Create(a[lie.Of(6)]);
+                c60 = Vector512.FusedMultiplyAdd(x, b0, c60);
+                x = Vector512.Create(a[lie.Of(7)]);
+                c70 = Vector512.FusedMultiplyAdd(x, b0, c70);
+            }
+
+            if (TEdge.Height > 8)
+            {
+                x = Vector512.Create(a[lie.Of(8)]);
+                c80 = Vector512.FusedMultiplyAdd(x, b0, c80);
+                x = Vector512.Create(a[lie.Of(9)]);
+                c90 = Vector512.FusedMultiplyAdd(x, b0, c90);
+            }
+
+            if (TEdge.Height > 10)
+            {
+                x = Vector512.Create(a[lie.Of(10)]);
+                cA0 = Vector512.FusedMultiplyAdd(x, b0, cA0);
+                x = Vector512.Create(a[lie.Of(11)]);
+                cB0 = Vector512.FusedMultiplyAdd(x, b0, cB0);
+            }
+
+            if (TEdge.Height > 12)
+            {
+                x = Vector512.Create(a[lie.Of(12)]);
+                cC0 = Vector512.FusedMultiplyAdd(x, b0, cC0);
+                x = Vector512.Create(a[lie.Of(13)]);
+                cD0 = Vector512.FusedMultiplyAdd(x, b0, cD0);
+            }
+
             a += aStride;
             b += bStride;
         }
@@ -261,7 +352,7 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
     private static void Finish<TEdge>(Vector512<float> sum, Vector512<float> bias, float* c, int row, int column, bool add, TEdge edge)
         where TEdge : struct, IEdge
     {
-        if (row >= edge.Rows)
+        if (row >= TEdge.Height || row >= edge.Rows)
             return;
         if (add)
             sum += edge.Load(c, column);
@@ -271,6 +362,9 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
     /// <summary>How much of a tile lies inside C.</summary>
     private interface IEdge
     {
+        /// <summary>Rows that are computed.</summary>
+        static abstract int Height { get; }
+
         int Rows { get; }
 
         Vector512<float> Load(float* source, int column);
@@ -280,6 +374,8 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
 
     private readonly struct Whole : IEdge
     {
+        public static int Height => Avx512Kernel.Rows;
+
         public int Rows => Avx512Kernel.Rows;
 
         public Vector512<float> Load(float* source, int column) => Vector512.Load(source);
@@ -287,8 +383,11 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
         public void Store(Vector512<float> value, float* target, int column) => value.Store(target);
     }
 
-    private readonly struct Part(int rows, int columns) : IEdge
+    private readonly struct Part<THeight>(int rows, int columns) : IEdge
+        where THeight : struct, IHeight
     {
+        public static int Height => THeight.Rows;
+
         public int Rows => rows;
 
         public Vector512<float> Load(float* source, int column) =>
@@ -301,5 +400,61 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
             else
                 Lane512.StorePart(new(value), target, columns - column);
         }
+    }
+
+    private interface IHeight
+    {
+        static abstract int Rows { get; }
+    }
+
+    private readonly struct Two : IHeight
+    {
+        public static int Rows => 2;
+    }
+
+    private readonly struct Four : IHeight
+    {
+        public static int Rows => 4;
+    }
+
+    private readonly struct Six : IHeight
+    {
+        public static int Rows => 6;
+    }
+
+    private readonly struct Eight : IHeight
+    {
+        public static int Rows => 8;
+    }
+
+    private readonly struct Ten : IHeight
+    {
+        public static int Rows => 10;
+    }
+
+    private readonly struct Twelve : IHeight
+    {
+        public static int Rows => 12;
+    }
+
+    private readonly struct Fourteen : IHeight
+    {
+        public static int Rows => 14;
+    }
+
+    /// <summary>Where the rows of A lie within a step.</summary>
+    private interface IRows
+    {
+        long Of(int row);
+    }
+
+    private readonly struct Neighbours : IRows
+    {
+        public long Of(int row) => row;
+    }
+
+    private readonly struct Scattered(long stride) : IRows
+    {
+        public long Of(int row) => row * stride;
     }
 }

@@ -31,6 +31,12 @@ internal unsafe struct GemmPlan<TKernel>
     // The last panels are cut across the slab too, so that threads end nearly together.
     private const int MostParts = 4;
 
+    // With six tiles of 32 columns packing a row takes a thirtieth of its product's time, with two a tenth.
+    private const int FewColumns = 192;
+
+    // 2 KiB: at multiples of that 14 rows share two of the 64 sets of an L1 of 32 KiB.
+    private const int SetStride = 512;
+
     private const int LineElements = Pool.Alignment / sizeof(float);
 
     private readonly Operand _shared;
@@ -73,8 +79,11 @@ internal unsafe struct GemmPlan<TKernel>
         // more often than packing reads it.
         bool readsAInPlace = a.RowStride == 1 && b.ColumnStride == 1;
         bool readsBInPlace = readsAInPlace || (b.ColumnStride == 1 && m <= 2 * TKernel.Rows);
-        var rows = new Operand(a, m, TKernel.Rows, readsAInPlace);
-        var columns = new Operand(b.Transposed, n, TKernel.Columns, readsBInPlace);
+        // And of rows that few tiles read, packing would be too large a part; where all of them lie in the same few sets of the L1,
+        // reading them would drive one another out.
+        bool readsScatteredRows = TKernel.ReadsScatteredRows && a.ColumnStride == 1 && n <= FewColumns && a.RowStride % SetStride != 0;
+        var rows = new Operand(a, m, TKernel.Rows, TKernel.RowStep, readsAInPlace || readsScatteredRows);
+        var columns = new Operand(b.Transposed, n, TKernel.Columns, TKernel.ColumnStep, readsBInPlace);
         _takesColumns = n > m;
         (_own, _shared) = _takesColumns ? (columns, rows) : (rows, columns);
 
@@ -97,14 +106,14 @@ internal unsafe struct GemmPlan<TKernel>
 
     /// <summary>Independent tasks that pack the slab.</summary>
     public readonly int PackTasks => !_shared.InPlace ? _blocks * Pieces(_lines, _packLines)
-        : _lines % _shared.Width == 0 ? 0
+        : _shared.LinesInPlace(_lines) == _lines ? 0
         : _blocks;
 
     /// <summary>Shares of a slab's work if each is as small as can be: no more threads than that have work.</summary>
     public readonly int Units => Pieces(_own.Lines, _own.Width) + (_tail * (_parts - 1));
 
     /// <summary>Elements of the buffer for a packed slab.</summary>
-    public readonly long SlabLength => _shared.InPlace && _shared.Lines % _shared.Width == 0
+    public readonly long SlabLength => _shared.InPlace && _shared.LinesInPlace(_shared.Lines) == _shared.Lines
         ? 0
         : _slabBlocks * BlockLength;
 
@@ -124,7 +133,7 @@ internal unsafe struct GemmPlan<TKernel>
     {
         int pieces = PackTasks / _blocks;
         int block = task / pieces;
-        int line = _shared.InPlace ? _lines / _shared.Width * _shared.Width : task % pieces * _packLines;
+        int line = _shared.InPlace ? _shared.LinesInPlace(_lines) : task % pieces * _packLines;
         int lines = Math.Min(_packLines, _lines - line);
         Packing.Pack(
             _shared.At(_firstLine + line, StepOf(block)), _shared.LineStride, _shared.StepStride, lines, DepthOf(block), _shared.Width,
@@ -169,7 +178,7 @@ internal unsafe struct GemmPlan<TKernel>
         int first = share.Panel * _own.Width;
         int lines = Math.Min(share.Panels * _own.Width, _own.Lines - first);
         // Of an operand read in place, only an incomplete last panel is packed.
-        int inPlace = _own.InPlace ? lines / _own.Width * _own.Width : 0;
+        int inPlace = _own.LinesInPlace(lines);
         float* packed = PackBuffers.A((long)Pieces(lines - inPlace, _own.Width) * _own.Width * _depth + Packing.Overrun);
         // What this thread takes next is only likely, and a wrong guess costs little.
         int nextFirst = first + (share.Panels * _own.Width * _threads);
@@ -184,7 +193,7 @@ internal unsafe struct GemmPlan<TKernel>
             var nextShared = goesOn && _shared.InPlace ? Rows(_shared, _firstLine + share.Start, share.End - share.Start, block + 1) : default;
             for (int line = share.Start; line < share.End; line += _shared.Width)
             {
-                bool sharedInPlace = _shared.InPlace && line + _shared.Width <= _lines;
+                bool sharedInPlace = line < _shared.LinesInPlace(_lines);
                 float* sharedPanel = sharedInPlace ? _shared.At(_firstLine + line, step) : PackedPanel(block, line);
                 long sharedStride = sharedInPlace ? _shared.StepStride : _shared.Width;
                 int sharedLines = Math.Min(_shared.Width, _lines - line);
@@ -198,12 +207,12 @@ internal unsafe struct GemmPlan<TKernel>
                     if (_takesColumns)
                     {
                         Tile(block, depth, _firstLine + line, first + own, sharedLines, ownLines,
-                            new TilePanels(sharedPanel, sharedStride, ownPanel, ownStride) { Fetch = fetch });
+                            new TilePanels(sharedPanel, sharedStride, ownPanel, ownStride) { ARowStride = sharedInPlace ? _shared.LineStride : 1, Fetch = fetch });
                     }
                     else
                     {
                         Tile(block, depth, first + own, _firstLine + line, ownLines, sharedLines,
-                            new TilePanels(ownPanel, ownStride, sharedPanel, sharedStride) { Fetch = fetch });
+                            new TilePanels(ownPanel, ownStride, sharedPanel, sharedStride) { ARowStride = ownInPlace ? _own.LineStride : 1, Fetch = fetch });
                     }
                 }
             }
@@ -259,7 +268,7 @@ internal unsafe struct GemmPlan<TKernel>
         + (_shared.InPlace ? 0 : ((long)line * DepthOf(block)) + ((long)(line / _packLines) * LineElements));
 
     /// <summary>A or B as lines along K: rows of A, columns of B.</summary>
-    private readonly struct Operand(MatrixView lines, int count, int width, bool inPlace)
+    private readonly struct Operand(MatrixView lines, int count, int width, int step, bool inPlace)
     {
         private readonly float* _data = lines.Data;
 
@@ -272,10 +281,13 @@ internal unsafe struct GemmPlan<TKernel>
         /// <summary>Lines of a panel.</summary>
         public int Width { get; } = width;
 
-        /// <summary>Whether its full panels are read where they lie.</summary>
+        /// <summary>Whether it is read where it lies, as far as <see cref="LinesInPlace"/> says.</summary>
         public bool InPlace { get; } = inPlace;
 
         public float* At(int line, int step) => _data + (line * LineStride) + (step * StepStride);
+
+        /// <summary>How many of the lines are read where they lie: not the last few if the kernel would read others behind them.</summary>
+        public int LinesInPlace(int lines) => !InPlace ? 0 : lines % Width % step == 0 ? lines : lines / Width * Width;
     }
 }
 

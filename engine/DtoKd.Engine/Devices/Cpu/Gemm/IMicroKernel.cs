@@ -18,6 +18,15 @@ internal unsafe interface IMicroKernel
     /// <summary>About how many rows of A, or columns of B, a thread packs together.</summary>
     static abstract int BlockLines { get; }
 
+    /// <summary>Of an incomplete panel of A so many rows, or a multiple, are read; the last ones may lie outside.</summary>
+    static abstract int RowStep { get; }
+
+    /// <summary>The same of an incomplete panel of B.</summary>
+    static abstract int ColumnStep { get; }
+
+    /// <summary>Whether <see cref="TilePanels.ARowStride"/> may be other than 1.</summary>
+    static abstract bool ReadsScatteredRows { get; }
+
     /// <summary>Computes one full tile.</summary>
     /// <param name="depth">Steps along K.</param>
     /// <param name="panels">What is multiplied.</param>
@@ -41,6 +50,9 @@ internal readonly unsafe struct TilePanels(float* a, long aStride, float* b, lon
     public float* A { get; } = a;
 
     public long AStride { get; } = aStride;
+
+    /// <summary>Elements between two rows of A; 1 when packed.</summary>
+    public long ARowStride { get; init; } = 1;
 
     public float* B { get; } = b;
 

@@ -18,6 +18,12 @@ internal readonly unsafe struct PortableKernel : IMicroKernel
     // A block of 96 x 384 floats takes 144 KiB: well inside the smallest usual L2 of 256 KiB.
     public static int BlockLines => 24 * Rows;
 
+    public static int RowStep => Rows;
+
+    public static int ColumnStep => Columns;
+
+    public static bool ReadsScatteredRows => false;
+
     // Named scalars, because the JIT keeps an array of vectors in memory; no tiering, because the loop is the whole cost.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Tile(int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue)
