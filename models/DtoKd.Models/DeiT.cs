@@ -66,7 +66,7 @@ public sealed class DeiT : VisionModel
         _rows = spec.Height / config.PatchSize;
         _columns = spec.Width / config.PatchSize;
         var normal = Init.TruncatedNormalOf(config.Deviation);
-        int tokens = (_rows * _columns) + (config.Distilled ? 2 : 1);
+        int tokens = HeadTokens + (_rows * _columns);
         _classToken = scope.Parameter("cls_token", [1, 1, config.Size], normal, decays: false);
         if (config is { Distilled: true, ConvolutionalStem: false })
             _distillationToken = scope.Parameter("dist_token", [1, 1, config.Size], normal, decays: false);
@@ -104,8 +104,10 @@ public sealed class DeiT : VisionModel
         var x = Embed(images);
         for (int i = 0; i < _blocks.Length; i++)
         {
-            x = _blocks[i].Forward(x);
-            if (!withFeatures || i == _blocks.Length - 1 || !_featureBlocks.Contains(i))
+            bool isLast = i == _blocks.Length - 1;
+            // The heads look at their tokens alone: of the last block nothing else is computed unless it is asked for.
+            x = _blocks[i].Forward(x, isLast && !withFeatures ? HeadTokens : null);
+            if (!withFeatures || isLast || !_featureBlocks.Contains(i))
                 continue;
             representation.Add(x);
             features.Add(PatchMap(x));
@@ -121,6 +123,9 @@ public sealed class DeiT : VisionModel
             DistillationLogits = _distillationHead?.Forward(Token(1)),
         };
     }
+
+    /// <summary>The tokens that a head reads: class and, if there is one, distillation.</summary>
+    private int HeadTokens => _config.Distilled ? 2 : 1;
 
     /// <summary>Images [N, C, H, W] to tokens [N, 1 or 2 + patches, D] with positions added.</summary>
     private Tensor Embed(Tensor images)
@@ -196,11 +201,31 @@ public sealed class DeiT : VisionModel
         private readonly LayerNorm _norm2 = new(scope["norm2"], size, Epsilon);
         private readonly Mlp _mlp = new(scope["mlp"], size, MlpRatio * size, normal);
 
-        public Tensor Forward(Tensor x)
+        /// <summary>Tokens [N, T, D] to the same.</summary>
+        /// <param name="x">The tokens.</param>
+        /// <param name="first">If not null, only so many tokens are computed: [N, first, D].</param>
+        public Tensor Forward(Tensor x, int? first = null)
         {
             using var scope = x.Step!.Scope();
-            x = Op.Residual(x, y => _projection.Forward(Op.SelfAttention(_qkv.Forward(_norm1.Forward(y)), heads)), dropPath);
+            x = first is { } count
+                ? Op.Residual(x, y => _projection.Forward(AttentionOf(_norm1.Forward(y), count)), dropPath, Op.Slice(x, 1, 0, count))
+                : Op.Residual(x, y => _projection.Forward(Op.SelfAttention(_qkv.Forward(_norm1.Forward(y)), heads)), dropPath);
             return scope.Return(Op.Residual(x, y => _mlp.Forward(_norm2.Forward(y)), dropPath));
         }
+
+        /// <summary>Attention of the first tokens to all: every token has a key and a value, those alone have queries.</summary>
+        private Tensor AttentionOf(Tensor tokens, int first)
+        {
+            // Rows of the weight: queries, keys, values.
+            Tensor weight = tokens.Step!.Use(_qkv.Weight), bias = tokens.Step.Use(_qkv.Bias!);
+            var q = Op.Linear(Op.Slice(tokens, 1, 0, first), Op.Slice(weight, 0, 0, size), Op.Slice(bias, 0, 0, size));
+            var kv = Heads(Op.Linear(tokens, Op.Slice(weight, 0, size), Op.Slice(bias, 0, size)));
+            var y = Op.Attention(Heads(q), Op.Slice(kv, 0, 0, 1), Op.Slice(kv, 0, 1));
+            return Op.Reshape(Op.Permute(y, 0, 1, 3, 2, 4), [tokens.Shape[0], first, size]);
+        }
+
+        /// <summary>[N, T, parts D] as [parts, N, heads, T, D / heads].</summary>
+        private Tensor Heads(Tensor x) => Op.Permute(
+            Op.Reshape(x, [x.Shape[0], x.Shape[1], x.Shape[2] / size, heads, size / heads]), 2, 0, 3, 1, 4);
     }
 }

@@ -56,7 +56,7 @@ public sealed class ModelCostTests
         var model = Zoo.Create(name, arena.Root, spec);
         arena.Seal(seed: 1);
         using var step = Step.Training(device);
-        var output = model.Forward(step.Full([2, spec.Channels, spec.Height, spec.Width], 0.5));
+        var output = model.Forward(step.Full([2, spec.Channels, spec.Height, spec.Width], 0.5), withFeatures: true);
         var planned = ModelCost.Of(entry);
         Assert.Equal(planned.MultiplyAdds, step.Tape.MultiplyAdds / 2);
         Assert.Equal(planned.ActivationBytes, step.Tape.SavedBytes / 2);

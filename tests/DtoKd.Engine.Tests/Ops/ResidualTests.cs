@@ -29,6 +29,24 @@ public class ResidualTests
 
     [Theory]
     [InlineData(1, 0.5)]
+    [InlineData(3, 0.2)]
+    [InlineData(5, 1.0)]
+    [InlineData(6, 0.0)]
+    public void A_branch_may_be_added_to_something_else_than_what_it_reads(ulong seed, double p)
+    {
+        static Tensor First(Tensor x) => Op.Slice(x, 1, 0, 2);
+        var expected = Run(seed, p, (x, branch) => First(x) + Op.DropPath(First(branch(x)), p));
+        var actual = Run(seed, p, (x, branch) => Op.Residual(x, samples => First(branch(samples)), p, First(x)));
+        for (int i = 0; i < expected.Length; i++)
+        {
+            Assert.Equal(expected[i].Length, actual[i].Length);
+            for (int k = 0; k < expected[i].Length; k++)
+                Assert.Equal(expected[i][k], actual[i][k], 1e-12 * Math.Max(1, expected[i].Max(Math.Abs)));
+        }
+    }
+
+    [Theory]
+    [InlineData(1, 0.5)]
     [InlineData(5, 1.0)]
     public void Only_kept_samples_go_through_the_branch(ulong seed, double p)
     {

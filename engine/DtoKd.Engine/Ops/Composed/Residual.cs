@@ -5,39 +5,42 @@ namespace DtoKd.Engine;
 public static partial class Op
 {
     /// <summary>
-    /// y = x + <see cref="DropPath"/>(branch(x), p): a residual block with stochastic depth (Huang et al.: "Deep networks with
+    /// y = shortcut + <see cref="DropPath"/>(branch(x), p): a residual block with stochastic depth (Huang et al.: "Deep networks with
     /// stochastic depth", 2016). On the CPU only the samples that keep their branch go through it, so that dropped ones cost
     /// nothing, forward and backward (as in Oquab et al.: "DINOv2", 2023).
     /// </summary>
     /// <param name="x">[N, ...] floats.</param>
     /// <param name="branch">
-    /// From [n, ...] to the same shape, each sample by itself; n is the number of samples kept, which may be 0.
+    /// From [n, ...] to the shape of so many samples of the shortcut, each sample by itself; n is the number of samples kept,
+    /// which may be 0.
     /// </param>
     /// <param name="p">In 0 .. 1; counts in training steps only.</param>
-    /// <returns>A tensor of x's shape. Which samples are dropped depends on the step's seed and number, and on how many random
-    /// operations came before in it.</returns>
-    /// <exception cref="ArgumentException">p is no probability, x a scalar, or the branch changes the shape.</exception>
-    public static Tensor Residual(Tensor x, Func<Tensor, Tensor> branch, double p = 0)
+    /// <param name="shortcut">[N, ...], what the branch's result is added to; x when null.</param>
+    /// <returns>A tensor of the shortcut's shape. Which samples are dropped depends on the step's seed and number, and on how many
+    /// random operations came before in it.</returns>
+    /// <exception cref="ArgumentException">p is no probability, x a scalar, or the branch's shape is not the shortcut's.</exception>
+    public static Tensor Residual(Tensor x, Func<Tensor, Tensor> branch, double p = 0, Tensor? shortcut = null)
     {
         const string op = "residual";
-        var step = Step.Of(op, x);
+        var step = Step.Of(op, x, shortcut);
         RequireProbability(op, x, p);
         if (x.Shape.Rank == 0)
             throw new ArgumentException($"{op}: needs [N, ...], got a scalar");
+        shortcut ??= x;
         if (!step.IsTraining || p == 0)
-            return Add(x, OfShape(branch(x), x.Shape));
+            return Add(shortcut, OfShape(branch(x), shortcut.Shape));
         var random = step.NextRandom();
         // A card's kernels are chosen, and timed, by shape: there all samples take part. So they do where costs are planned.
         if (!step.Device.IsHost || !step.Device.Computes)
-            return Add(x, OfShape(DropSamples(branch(x), p, random), x.Shape));
+            return Add(shortcut, OfShape(DropSamples(branch(x), p, random), shortcut.Shape));
 
         var kept = new SampleRuns(x.Shape[0], random, p);
         var samples = kept.Dropped == 0 ? x : Take(step, x, kept);
-        var added = OfShape(branch(samples), samples.Shape);
-        var y = step.New(x.Shape, x.DType, op);
-        kept.AddTo(step, y, x, added);
-        if (step.Tracks(x, added))
-            step.Record(y, new ResidualNode(kept), x, added);
+        var added = OfShape(branch(samples), shortcut.Shape.With(0, samples.Shape[0]));
+        var y = step.New(shortcut.Shape, x.DType, op);
+        kept.AddTo(step, y, shortcut, added);
+        if (step.Tracks(shortcut, added))
+            step.Record(y, new ResidualNode(kept), shortcut, added);
         return y;
 
         static Tensor OfShape(Tensor y, Shape shape) => y.Shape == shape
