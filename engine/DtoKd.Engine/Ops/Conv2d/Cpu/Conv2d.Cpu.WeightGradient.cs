@@ -39,7 +39,7 @@ internal sealed unsafe partial class Conv2dCpu
 
         int maxRuns = (int)Math.Clamp(PartialBudget / Math.Max(1, dw.Count), 1, MaxPartials);
         using var partials = new ConvPartials(device, dw.Count);
-        if (Winograd.Suits(g))
+        if (g.Stride == 1 && Winograd.Suits(g))
             WinogradGradient.Run<V, TKernel>(device, g, px, pdy, Math.Min(maxRuns, Math.Max(1, MaxPartials / g.Groups)), partials);
         else if (pointwise)
             PointwiseGradient(device, g, px, pdy, maxRuns, partials);

@@ -145,7 +145,7 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         device.Team.ForRange((long)g.N * g.O, Math.Max(1, PlaneGrain / area), (start, end) =>
         {
             for (long plane = start; plane < end; plane++)
-                stored.Store<V>(py + (plane * area), 0, 1, area, (int)(plane % g.O), py, plane * area, 0);
+                stored.Store<V>(py + (plane * area), 0, 1, area, (int)(plane % g.O), 0, py, plane * area, 0);
         });
     }
 
@@ -175,10 +175,7 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
-        // Narrow images have few tiles in a row: shorter vectors are better filled.
-        if (Winograd.Suits(g) && g.OW <= V.Width && V.Width > Lane256.Width)
-            Winograd.Run<Lane256, TKernel>(device, g, x, w, epilogue, y);
-        else if (Winograd.Suits(g))
+        if (Winograd.Suits(g))
             Winograd.Run<V, TKernel>(device, g, x, w, epilogue, y);
         else if (ConvPanels.Suits(g))
             ConvPanels.Run<V, TKernel>(device, g, x, null, w, epilogue, y);

@@ -24,51 +24,41 @@ internal unsafe struct ConvEpilogue
     /// <summary>Add to what y holds.</summary>
     public bool Accumulate;
 
-    /// <summary>Stores neighbouring sums of some channels.</summary>
+    /// <summary>Stores rows of neighbouring sums.</summary>
     /// <param name="sums">The sums.</param>
-    /// <param name="sumStride">From one channel's sums to the next's.</param>
-    /// <param name="channels">How many channels.</param>
+    /// <param name="sumStride">From one row of sums to the next.</param>
+    /// <param name="rows">How many rows.</param>
     /// <param name="count">How many sums of each.</param>
-    /// <param name="channel">The first channel, of all groups.</param>
+    /// <param name="channel">The channel of the first row, of all groups.</param>
+    /// <param name="channelStep">From the channel of a row to the next one's: 1, or 0 for rows of one channel.</param>
     /// <param name="y">The whole result.</param>
-    /// <param name="at">Where in it the first channel's sums belong.</param>
-    /// <param name="stride">From there to the place of the next channel's.</param>
+    /// <param name="at">Where in it the first row belongs.</param>
+    /// <param name="stride">From there to the place of the next row.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public readonly void Store<V>(float* sums, long sumStride, int channels, int count, int channel, float* y, long at, long stride)
+    public readonly void Store<V>(
+        float* sums, long sumStride, int rows, int count, int channel, int channelStep, float* y, long at, long stride)
         where V : unmanaged, IFloatLane<V>
     {
         float floor = Relu ? 0 : float.NegativeInfinity;
         float* residual = Residual == null ? null : Residual + at;
         y += at;
         V f = V.Broadcast(floor);
-        int whole = count / V.Width * V.Width;
-        // The rest of a row is its last vector, read before another one is stored there: sums may lie in y itself.
-        int rest = whole < count && whole > 0 && !Accumulate ? count - V.Width : count;
-        for (int row = 0; row < channels; row++, channel++)
+        int whole = count / V.Width * V.Width, rest = count - whole;
+        for (int row = 0; row < rows; row++, channel += channelStep)
         {
-            float scale = Scale == null ? 1 : Scale[channel], shift = Shift == null ? 0 : Shift[channel];
-            V s = V.Broadcast(scale), b = V.Broadcast(shift);
-            var last = rest < count ? Apply(V.Load(sums + rest), s, b, residual == null ? default : residual + rest, f) : f;
-            int i = 0;
-            for (; i < whole; i += V.Width)
+            V s = V.Broadcast(Scale == null ? 1 : Scale[channel]), b = V.Broadcast(Shift == null ? 0 : Shift[channel]);
+            for (int i = 0; i < whole; i += V.Width)
             {
-                var value = Apply(V.Load(sums + i), s, b, residual == null ? default : residual + i, f);
+                var value = V.MultiplyAdd(V.Load(sums + i), s, b);
+                value = V.Max(residual == null ? value : value + V.Load(residual + i), f);
                 V.Store(Accumulate ? value + V.Load(y + i) : value, y + i);
             }
 
-            if (rest < count)
+            if (rest > 0)
             {
-                V.Store(last, y + rest);
-                i = count;
-            }
-
-            for (; i < count; i++)
-            {
-                float value = MathF.FusedMultiplyAdd(sums[i], scale, shift);
-                if (residual != null)
-                    value += residual[i];
-                value = MathF.Max(value, floor);
-                y[i] = Accumulate ? value + y[i] : value;
+                var value = V.MultiplyAdd(V.LoadPart(sums + whole, rest, 0), s, b);
+                value = V.Max(residual == null ? value : value + V.LoadPart(residual + whole, rest, 0), f);
+                V.StorePart(Accumulate ? value + V.LoadPart(y + whole, rest, 0) : value, y + whole, rest);
             }
 
             sums += sumStride;
@@ -80,12 +70,12 @@ internal unsafe struct ConvEpilogue
 
     /// <summary>Asks for what <see cref="Store{V}"/> will read and write.</summary>
     /// <inheritdoc cref="Store{V}"/>
-    public readonly void Prefetch(int channels, int count, float* y, long at, long stride)
+    public readonly void Prefetch(int rows, int count, float* y, long at, long stride)
     {
         const int Line = Pool.Alignment / sizeof(float);
         if (!Sse.IsSupported)
             return;
-        for (int row = 0; row < channels; row++, at += stride)
+        for (int row = 0; row < rows; row++, at += stride)
         {
             for (int i = 0; i < count + Line - 1; i += Line)
             {
@@ -94,14 +84,6 @@ internal unsafe struct ConvEpilogue
                     Sse.Prefetch0(Residual + at + i);
             }
         }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static V Apply<V>(V sum, V scale, V shift, float* residual, V floor)
-        where V : unmanaged, IFloatLane<V>
-    {
-        var value = V.MultiplyAdd(sum, scale, shift);
-        return V.Max(residual == null ? value : value + V.Load(residual), floor);
     }
 }
 

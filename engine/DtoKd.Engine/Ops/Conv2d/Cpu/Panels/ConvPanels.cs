@@ -184,7 +184,7 @@ internal readonly unsafe struct TilePlace(Conv2dGeometry g, int group, int first
         for (int at = 0; at < pixels;)
         {
             var (start, count) = Piece(at);
-            epilogue.Store<V>(sums + at, stride, _channels, count, _channel, y, start, Area);
+            epilogue.Store<V>(sums + at, stride, _channels, count, _channel, 1, y, start, Area);
             at += count;
         }
     }

@@ -16,7 +16,7 @@ internal static unsafe class WinogradGradient
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
-        var tiles = new WinogradTiles(g, BlockTiles, V.Width);
+        var tiles = new WinogradTiles<WinogradStride1>(g, BlockTiles, V.Width);
         int perRun = Math.Max(1, (tiles.Blocks + maxRuns - 1) / maxRuns), runs = (tiles.Blocks + perRun - 1) / perRun;
         partials.Begin(runs);
         int rows = RoundUp(g.GroupO, TKernel.Rows), columns = RoundUp(g.GroupC, TKernel.Columns);
@@ -42,7 +42,7 @@ internal static unsafe class WinogradGradient
     }
 
     private static void Block<V, TKernel>(
-        Conv2dGeometry g, WinogradTiles tiles, int block, int group, float* x, float* dy, float* sums, int rows, int columns,
+        Conv2dGeometry g, WinogradTiles<WinogradStride1> tiles, int block, int group, float* x, float* dy, float* sums, int rows, int columns,
         bool add)
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel

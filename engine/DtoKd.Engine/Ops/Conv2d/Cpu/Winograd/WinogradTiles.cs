@@ -5,23 +5,28 @@ using System.Runtime.Intrinsics.X86;
 namespace DtoKd.Engine.Cpu;
 
 /// <summary>
-/// The 2 x 2 tiles of the results of a 3 x 3 convolution, counted through all images, cut into blocks; and their transforms.
+/// The 2 x 2 tiles of the results of a 3 x 3 convolution, counted through all images, cut into blocks; and their way from the
+/// images and back.
 /// </summary>
 /// <remarks>
-/// The rows that a block needs of one channel are copied into a band with zeros around them, even and odd columns apart, so
-/// that the same element of neighbouring tiles is one vector. A vector that holds fewer tiles spills over what follows, which
+/// The rows that a block needs of one channel are copied into a band with zeros around them, columns sorted by their remainder,
+/// so that the same element of neighbouring tiles is one vector. A vector that holds fewer tiles spills over what follows, which
 /// is written later.
 /// </remarks>
-internal sealed unsafe class WinogradTiles
+internal sealed unsafe class WinogradTiles<TTransform>
+    where TTransform : struct, IWinogradTransform
 {
+    // The same rows of the channels that come next: no hardware sees that pattern.
+    private const int ChannelsAhead = 2;
+
     private readonly Conv2dGeometry _g;
     private readonly int _rows;
     private readonly int _columns;
-    private readonly int _half;
+    private readonly int _length;
     private readonly long _total;
 
     /// <param name="geometry">The convolution.</param>
-    /// <param name="blockTiles">Tiles of a block.</param>
+    /// <param name="blockTiles">Tiles of a block, a multiple of the width.</param>
     /// <param name="width">Floats of a vector.</param>
     public WinogradTiles(Conv2dGeometry geometry, int blockTiles, int width)
     {
@@ -29,13 +34,13 @@ internal sealed unsafe class WinogradTiles
         _rows = (geometry.OH + 1) / 2;
         _columns = (geometry.OW + 1) / 2;
         _total = (long)geometry.N * _rows * _columns;
-        _half = Math.Max(_columns + 1 + width, ((geometry.Padding.Width + geometry.W) / 2) + 2);
-        _half = (_half + width - 1) / width * width;
+        _length = Math.Max(_columns + 1 + Math.Min(width, Lane256.Width), ((geometry.Padding.Width + geometry.W) / Step) + 2);
+        _length = (_length + width - 1) / width * width;
         BlockTiles = blockTiles;
         Blocks = checked((int)((_total + blockTiles - 1) / blockTiles));
-        int bandRows = (2 * Math.Min(_rows, ((blockTiles + _columns - 2) / _columns) + 1)) + 2;
-        BandLength = 2L * bandRows * _half;
-        LineLength = 8L * _half;
+        int tileRows = Math.Min(_rows, ((blockTiles + _columns - 2) / _columns) + 1);
+        BandLength = (long)Step * _length * ((Step * (tileRows - 1)) + TTransform.TileSide);
+        LineLength = 8L * blockTiles;
     }
 
     public int BlockTiles { get; }
@@ -45,8 +50,11 @@ internal sealed unsafe class WinogradTiles
     /// <summary>Floats of scratch for the band of one channel.</summary>
     public long BandLength { get; }
 
-    /// <summary>Floats of scratch for two rows of results, and twice as halves.</summary>
+    /// <summary>Floats of scratch for the results of one channel, as vectors of tiles and as rows.</summary>
     public long LineLength { get; }
+
+    // Pixels from one tile to the next.
+    private static int Step => 2 * TTransform.Stride;
 
     /// <summary>Tiles of a block: fewer in the last.</summary>
     public int CountOf(int block) => (int)Math.Min(BlockTiles, _total - ((long)block * BlockTiles));
@@ -64,22 +72,34 @@ internal sealed unsafe class WinogradTiles
         float* x, int channel, int block, float* band, float* to, int panelTiles, long panelStride, long elementStride)
         where V : unmanaged, IFloatLane<V>
     {
-        int at = 0, end = CountOf(block);
-        while (at < end)
+        int end = CountOf(block), rowLength = Step * _length, within = 0;
+        for (var run = First(block); run.At < end; run = run.Next(_rows, _columns))
         {
-            var (image, row, column) = Place(block, at);
-            int last = Math.Min(_rows - 1, row + ((column + end - at - 1) / _columns));
-            float* plane = x + ((((long)image * _g.C) + channel) * _g.H * _g.W);
-            FillBand<V>(plane, (2 * row) - _g.Padding.Height, (2 * (last - row)) + 4, _g.H, _g.W, _g.Padding.Width, band);
-            for (float* from = band; row <= last; row++, column = 0, from += 4 * _half)
+            int count = Math.Min(end - run.At, ((_rows - run.Row) * _columns) - run.Column), at = run.At, column = run.Column;
+            int tileRows = (column + count + _columns - 1) / _columns;
+            float* plane = x + ((((long)run.Image * _g.C) + channel) * _g.H * _g.W);
+            int first = (Step * run.Row) - _g.Padding.Height, rows = (Step * (tileRows - 1)) + TTransform.TileSide;
+            Prefetch(plane + ((((long)ChannelsAhead * _g.H) + first) * _g.W), rows * _g.W);
+            FillBand<V>(plane, first, rows, _g.H, _g.W, _g.Padding.Width, Step, band);
+            float* from = band;
+            for (int row = 0; row < tileRows; row++, column = 0, from += Step * rowLength)
             {
-                int stop = Math.Min(_columns, column + end - at);
+                int stop = Math.Min(_columns, column + run.At + count - at);
                 while (column < stop)
                 {
-                    int within = at % panelTiles, count = Math.Min(Math.Min(V.Width, stop - column), panelTiles - within);
-                    SourceTiles<V>(from + column, _half, to + (at / panelTiles * panelStride) + within, elementStride);
-                    column += count;
-                    at += count;
+                    int step = Math.Min(Math.Min(V.Width, stop - column), panelTiles - within);
+                    // Narrow images have few tiles in a row.
+                    if (V.Width > Lane256.Width && step <= Lane256.Width)
+                        TTransform.Source<Lane256>(from + column, _length, to + within, elementStride);
+                    else
+                        TTransform.Source<V>(from + column, _length, to + within, elementStride);
+                    column += step;
+                    at += step;
+                    within += step;
+                    if (within < panelTiles)
+                        continue;
+                    within = 0;
+                    to += panelStride;
                 }
             }
         }
@@ -90,20 +110,26 @@ internal sealed unsafe class WinogradTiles
     public void TransformGradient<V>(float* dy, int channel, int block, float* band, float* to, long elementStride)
         where V : unmanaged, IFloatLane<V>
     {
-        int at = 0, end = CountOf(block);
-        while (at < end)
+        int end = CountOf(block);
+        for (var run = First(block); run.At < end; run = run.Next(_rows, _columns))
         {
-            var (image, row, column) = Place(block, at);
-            int last = Math.Min(_rows - 1, row + ((column + end - at - 1) / _columns));
-            float* plane = dy + ((((long)image * _g.O) + channel) * _g.OH * _g.OW);
-            FillBand<V>(plane, 2 * row, (2 * (last - row)) + 2, _g.OH, _g.OW, 0, band);
-            for (float* from = band; row <= last; row++, column = 0, from += 4 * _half)
+            int count = Math.Min(end - run.At, ((_rows - run.Row) * _columns) - run.Column), at = run.At, column = run.Column;
+            int tileRows = (column + count + _columns - 1) / _columns;
+            float* plane = dy + ((((long)run.Image * _g.O) + channel) * _g.OH * _g.OW);
+            FillBand<V>(plane, 2 * run.Row, 2 * tileRows, _g.OH, _g.OW, 0, 2, band);
+            float* from = band;
+            for (int row = 0; row < tileRows; row++, column = 0, from += 4 * _length)
             {
-                int stop = Math.Min(_columns, column + end - at);
-                for (; column < stop; column += V.Width)
+                int stop = Math.Min(_columns, column + run.At + count - at);
+                while (column < stop)
                 {
-                    GradientTiles<V>(from + column, _half, to + at, elementStride);
-                    at += Math.Min(V.Width, stop - column);
+                    int step = Math.Min(V.Width, stop - column);
+                    if (V.Width > Lane256.Width && step <= Lane256.Width)
+                        WinogradStride1.Gradients<Lane256>(from + column, _length, to + at, elementStride);
+                    else
+                        WinogradStride1.Gradients<V>(from + column, _length, to + at, elementStride);
+                    column += step;
+                    at += step;
                 }
             }
         }
@@ -124,76 +150,149 @@ internal sealed unsafe class WinogradTiles
         in ConvEpilogue epilogue, float* y)
         where V : unmanaged, IFloatLane<V>
     {
-        float* halves = line + (4 * _half);
-        int at = 0, end = CountOf(block);
-        while (at < end)
+        int end = CountOf(block);
+        float* quarters = line + (4L * BlockTiles);
+        for (int at = 0; at < end; at += V.Width)
+            TTransform.Results<V>(m + (at / panelTiles * panelStride) + (at % panelTiles), elementStride, quarters + at, BlockTiles);
+        // Now tiles follow each other as their results do in a row: those of whole rows of tiles are rows of one length.
+        float* upper = line, lower = line + (2L * BlockTiles);
+        Interleave(quarters, quarters + BlockTiles, BlockTiles, upper);
+        Interleave(quarters + (2L * BlockTiles), quarters + (3L * BlockTiles), BlockTiles, lower);
+        for (var run = First(block); run.At < end; run = run.Next(_rows, _columns))
         {
-            var (image, row, column) = Place(block, at);
-            int count = Math.Min(_columns - column, end - at);
-            for (int done = 0; done < count;)
+            int left = Math.Min(end - run.At, ((_rows - run.Row) * _columns) - run.Column);
+            long plane = (((long)run.Image * _g.O) + channel) * _g.OH * _g.OW;
+            for (int at = run.At, row = run.Row, column = run.Column; left > 0; column = 0)
             {
-                int within = at % panelTiles, step = Math.Min(Math.Min(V.Width, count - done), panelTiles - within);
-                ResultTiles<V>(m + (at / panelTiles * panelStride) + within, elementStride, halves + done, _half);
-                done += step;
-                at += step;
+                int rows = column == 0 && left >= _columns ? left / _columns : 1, count = Math.Min(left, _columns - column);
+                int width = Math.Min(2 * count, _g.OW - (2 * column)), lowerRows = Math.Min(rows, (_g.OH / 2) - row);
+                long to = plane + (2L * row * _g.OW) + (2 * column);
+                epilogue.Store<V>(upper + (2 * at), 2 * _columns, rows, width, channel, 0, y, to, 2 * _g.OW);
+                epilogue.Store<V>(lower + (2 * at), 2 * _columns, lowerRows, width, channel, 0, y, to + _g.OW, 2 * _g.OW);
+                row += rows;
+                at += rows * count;
+                left -= rows * count;
             }
-
-            int width = Math.Min(2 * count, _g.OW - (2 * column));
-            long to = ((((((long)image * _g.O) + channel) * _g.OH) + (2 * row)) * _g.OW) + (2 * column);
-            Interleave(halves, halves + _half, count, line);
-            epilogue.Store<V>(line, 0, 1, width, channel, y, to, 0);
-            if ((2 * row) + 1 == _g.OH)
-                continue;
-            Interleave(halves + (2 * _half), halves + (3 * _half), count, line);
-            epilogue.Store<V>(line, 0, 1, width, channel, y, to + _g.OW, 0);
         }
     }
 
-    private (int Image, int Row, int Column) Place(int block, int at)
+    /// <summary>Asks for what <see cref="Collect{V}"/> will read and write of some channels.</summary>
+    public void Prefetch(int block, int channel, int channels, in ConvEpilogue epilogue, float* y)
     {
-        long tile = ((long)block * BlockTiles) + at;
-        return ((int)(tile / (_rows * _columns)), (int)(tile / _columns % _rows), (int)(tile % _columns));
+        int end = CountOf(block);
+        for (var run = First(block); run.At < end; run = run.Next(_rows, _columns))
+        {
+            int count = Math.Min(end - run.At, ((_rows - run.Row) * _columns) - run.Column);
+            int rows = Math.Min(2 * ((run.Column + count + _columns - 1) / _columns), _g.OH - (2 * run.Row));
+            long plane = (long)_g.OH * _g.OW, at = ((((long)run.Image * _g.O) + channel) * plane) + (2L * run.Row * _g.OW);
+            epilogue.Prefetch(channels, rows * _g.OW, y, at, plane);
+        }
     }
 
-    /// <summary>Copies rows into the band: [rows, 2, half], the even columns of the padded row before the odd ones.</summary>
-    private void FillBand<V>(float* plane, int first, int rows, int height, int width, int padding, float* band)
+    private static void Prefetch(float* from, int count)
+    {
+        const int Line = Pool.Alignment / sizeof(float);
+        for (int i = 0; i < count + Line - 1 && Sse.IsSupported; i += Line)
+            Sse.Prefetch0(from + i);
+    }
+
+    /// <summary>The run that a block begins with.</summary>
+    private TileRun First(int block)
+    {
+        long tile = (long)block * BlockTiles, row = tile / _columns;
+        return new TileRun((int)(row / _rows), (int)(row % _rows), (int)(tile % _columns), 0);
+    }
+
+    /// <summary>Copies rows into the band: [rows, remainders, length].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void FillBand<V>(float* plane, int first, int rows, int height, int width, int padding, int remainders, float* band)
         where V : unmanaged, IFloatLane<V>
     {
-        for (int i = 0; i < rows; i++, band += 2 * _half)
+        for (int row = first; row < first + rows; row++, band += remainders * _length)
         {
-            for (int j = 0; j < 2 * _half; j += V.Width)
-                V.Store(V.Of(0), band + j);
-            int row = first + i;
-            if (row < 0 || row >= height)
+            float* from = plane + ((long)row * width);
+            bool isInside = row >= 0 && row < height;
+            if (isInside && V.Width == Vector512<float>.Count && Avx512F.IsSupported)
+            {
+                if (remainders == 2)
+                    SplitInTwo(from - padding, padding, width, band);
+                else
+                    SplitInFour(from - padding, padding, width, band);
                 continue;
-            float* even = band + (padding / 2), odd = even + _half;
-            // With odd padding the row's first element is an odd column.
-            if (padding % 2 == 0)
-                Split(plane + ((long)row * width), width, even, odd);
-            else
-                Split(plane + ((long)row * width), width, odd, even + 1);
+            }
+
+            for (int j = 0; j < remainders * _length; j += V.Width)
+                V.Store(V.Of(0), band + j);
+            if (isInside)
+                Split(from, width, padding, remainders, band);
         }
     }
 
-    /// <summary>Elements 0, 2, 4, ... and 1, 3, 5, ... of a row.</summary>
-    private static void Split(float* row, int count, float* even, float* odd)
+    private void SplitInTwo(float* row, int padding, int width, float* to)
     {
-        int i = 0;
-        if (Sse.IsSupported)
+        for (int i = 0; i < _length; i += Vector512<float>.Count, to += Vector512<float>.Count)
         {
-            for (; i + 8 <= count; i += 8)
+            Vector512<float> a = Inside(row, 2 * i, padding, width), b = Inside(row, (2 * i) + 16, padding, width);
+            Even(a, b).Store(to);
+            Odd(a, b).Store(to + _length);
+        }
+    }
+
+    private void SplitInFour(float* row, int padding, int width, float* to)
+    {
+        for (int i = 0; i < _length; i += Vector512<float>.Count, to += Vector512<float>.Count)
+        {
+            Vector512<float> a = Inside(row, 4 * i, padding, width), b = Inside(row, (4 * i) + 16, padding, width);
+            Vector512<float> c = Inside(row, (4 * i) + 32, padding, width), d = Inside(row, (4 * i) + 48, padding, width);
+            Vector512<float> even0 = Even(a, b), odd0 = Odd(a, b), even1 = Even(c, d), odd1 = Odd(c, d);
+            Even(even0, even1).Store(to);
+            Even(odd0, odd1).Store(to + _length);
+            Odd(even0, even1).Store(to + (2 * _length));
+            Odd(odd0, odd1).Store(to + (3 * _length));
+        }
+    }
+
+    /// <summary>Columns of a row from one on, zeros outside; the row begins with the padding.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Inside(float* row, int column, int padding, int width)
+    {
+        if (column >= padding + width)
+            return Vector512<float>.Zero;
+        var place = Vector512<int>.Indices + Vector512.Create(column - padding);
+        var inside = Vector512.LessThan(place.AsUInt32(), Vector512.Create((uint)width));
+        return Avx512F.MaskLoad(row + column, inside.AsSingle(), Vector512<float>.Zero);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Even(Vector512<float> a, Vector512<float> b) => Avx512F.PermuteVar16x32x2(
+        a, Vector512.Create(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Odd(Vector512<float> a, Vector512<float> b) => Avx512F.PermuteVar16x32x2(
+        a, Vector512.Create(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), b);
+
+    /// <summary>Sorts the columns of a row behind its padding by their remainder.</summary>
+    private void Split(float* row, int width, int padding, int remainders, float* to)
+    {
+        var targets = stackalloc float*[remainders];
+        for (int k = 0; k < remainders; k++)
+            targets[k] = to + ((padding + k) % remainders * _length) + ((padding + k) / remainders);
+        int i = 0;
+        if (remainders == 2 && Sse.IsSupported)
+        {
+            for (; i + 8 <= width; i += 8)
             {
                 Vector128<float> a = Vector128.Load(row + i), b = Vector128.Load(row + i + 4);
-                Sse.Shuffle(a, b, 0x88).Store(even + (i / 2));
-                Sse.Shuffle(a, b, 0xDD).Store(odd + (i / 2));
+                Sse.Shuffle(a, b, 0x88).Store(targets[0] + (i / 2));
+                Sse.Shuffle(a, b, 0xDD).Store(targets[1] + (i / 2));
             }
         }
 
-        for (; i < count; i++)
-            (i % 2 == 0 ? even : odd)[i / 2] = row[i];
+        for (int k = i % remainders; i < width; i++, k = k + 1 == remainders ? 0 : k + 1)
+            targets[k][i / remainders] = row[i];
     }
 
-    /// <summary>The reverse of <see cref="Split"/> for whole pairs; up to 3 more are written.</summary>
+    /// <summary>The reverse of a split in two for whole pairs; up to 3 more are written.</summary>
     private static void Interleave(float* even, float* odd, int pairs, float* row)
     {
         if (!Sse.IsSupported)
@@ -211,95 +310,10 @@ internal sealed unsafe class WinogradTiles
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void SourceTiles<V>(float* band, int half, float* to, long stride)
-        where V : unmanaged, IFloatLane<V>
+    /// <summary>A block's tiles in one image: where the first lies there, and which it is of the block.</summary>
+    private readonly record struct TileRun(int Image, int Row, int Column, int At)
     {
-        SourceRow<V>(band, half, out var a0, out var a1, out var a2, out var a3);
-        SourceRow<V>(band + (4 * half), half, out var c0, out var c1, out var c2, out var c3);
-        V.Store(a0 - c0, to);
-        V.Store(a1 - c1, to + stride);
-        V.Store(a2 - c2, to + (2 * stride));
-        V.Store(a3 - c3, to + (3 * stride));
-        SourceRow<V>(band + (2 * half), half, out var b0, out var b1, out var b2, out var b3);
-        to += 4 * stride;
-        V.Store(b0 + c0, to);
-        V.Store(b1 + c1, to + stride);
-        V.Store(b2 + c2, to + (2 * stride));
-        V.Store(b3 + c3, to + (3 * stride));
-        to += 4 * stride;
-        V.Store(c0 - b0, to);
-        V.Store(c1 - b1, to + stride);
-        V.Store(c2 - b2, to + (2 * stride));
-        V.Store(c3 - b3, to + (3 * stride));
-        SourceRow<V>(band + (6 * half), half, out a0, out a1, out a2, out a3);
-        to += 4 * stride;
-        V.Store(b0 - a0, to);
-        V.Store(b1 - a1, to + stride);
-        V.Store(b2 - a2, to + (2 * stride));
-        V.Store(b3 - a3, to + (3 * stride));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void SourceRow<V>(float* row, int half, out V t0, out V t1, out V t2, out V t3)
-        where V : unmanaged, IFloatLane<V>
-    {
-        V d0 = V.Load(row), d1 = V.Load(row + half), d2 = V.Load(row + 1), d3 = V.Load(row + half + 1);
-        t0 = d0 - d2;
-        t1 = d1 + d2;
-        t2 = d2 - d1;
-        t3 = d1 - d3;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void GradientTiles<V>(float* band, int half, float* to, long stride)
-        where V : unmanaged, IFloatLane<V>
-    {
-        V top0 = V.Load(band), top1 = V.Load(band + half);
-        V low0 = V.Load(band + (2 * half)), low1 = V.Load(band + (3 * half));
-        GradientRow(top0, top1, to, stride);
-        GradientRow(top0 + low0, top1 + low1, to + (4 * stride), stride);
-        GradientRow(top0 - low0, top1 - low1, to + (8 * stride), stride);
-        GradientRow(-low0, -low1, to + (12 * stride), stride);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void GradientRow<V>(V left, V right, float* to, long stride)
-        where V : unmanaged, IFloatLane<V>
-    {
-        V.Store(left, to);
-        V.Store(left + right, to + stride);
-        V.Store(left - right, to + (2 * stride));
-        V.Store(-right, to + (3 * stride));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void ResultTiles<V>(float* m, long stride, float* halves, int half)
-        where V : unmanaged, IFloatLane<V>
-    {
-        ResultRow<V>(m, stride, out var top0, out var top1);
-        ResultRow<V>(m + (4 * stride), stride, out var left, out var right);
-        top0 += left;
-        top1 += right;
-        var (low0, low1) = (left, right);
-        ResultRow<V>(m + (8 * stride), stride, out left, out right);
-        top0 += left;
-        top1 += right;
-        low0 -= left;
-        low1 -= right;
-        ResultRow<V>(m + (12 * stride), stride, out left, out right);
-        V.Store(top0, halves);
-        V.Store(top1, halves + half);
-        V.Store(low0 - left, halves + (2 * half));
-        V.Store(low1 - right, halves + (3 * half));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void ResultRow<V>(float* m, long stride, out V left, out V right)
-        where V : unmanaged, IFloatLane<V>
-    {
-        V m1 = V.Load(m + stride), m2 = V.Load(m + (2 * stride));
-        left = V.Load(m) + m1 + m2;
-        right = m1 - m2 - V.Load(m + (3 * stride));
+        /// <summary>The run in the next image.</summary>
+        public TileRun Next(int rows, int columns) => new(Image + 1, 0, 0, At + ((rows - Row) * columns) - Column);
     }
 }
