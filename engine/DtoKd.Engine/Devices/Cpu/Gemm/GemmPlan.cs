@@ -31,11 +31,8 @@ internal unsafe struct GemmPlan<TKernel>
     // The last panels are cut across the slab too, so that threads end nearly together.
     private const int MostParts = 4;
 
-    // With six tiles of 32 columns packing a row takes a thirtieth of its product's time, with two a tenth.
-    private const int FewColumns = 192;
-
-    // 2 KiB: at multiples of that 14 rows share two of the 64 sets of an L1 of 32 KiB.
-    private const int SetStride = 512;
+    // 4 KiB: at multiples of that all rows lie in one set of an L1 of 32 KiB, and drive one another out.
+    private const int SetStride = 1024;
 
     private const int LineElements = Pool.Alignment / sizeof(float);
 
@@ -79,9 +76,8 @@ internal unsafe struct GemmPlan<TKernel>
         // more often than packing reads it.
         bool readsAInPlace = a.RowStride == 1 && b.ColumnStride == 1;
         bool readsBInPlace = readsAInPlace || (b.ColumnStride == 1 && m <= 2 * TKernel.Rows);
-        // And of rows that few tiles read, packing would be too large a part; where all of them lie in the same few sets of the L1,
-        // reading them would drive one another out.
-        bool readsScatteredRows = TKernel.ReadsScatteredRows && a.ColumnStride == 1 && n <= FewColumns && a.RowStride % SetStride != 0;
+        // Rows of A far apart are read along fourteen lines of the cache at a time, which costs less than packing them.
+        bool readsScatteredRows = TKernel.ReadsScatteredRows && a.ColumnStride == 1 && a.RowStride % SetStride != 0;
         var rows = new Operand(a, m, TKernel.Rows, TKernel.RowStep, readsAInPlace || readsScatteredRows);
         var columns = new Operand(b.Transposed, n, TKernel.Columns, TKernel.ColumnStep, readsBInPlace);
         _takesColumns = n > m;
@@ -190,7 +186,7 @@ internal unsafe struct GemmPlan<TKernel>
                 _own.At(first + inPlace, step), _own.LineStride, _own.StepStride, lines - inPlace, depth, _own.Width, packed);
             bool goesOn = block + 1 < _blocks;
             var next = goesOn ? Rows(_own, first, lines, block + 1) : Rows(_own, nextFirst, lines, 0);
-            var nextShared = goesOn && _shared.InPlace ? Rows(_shared, _firstLine + share.Start, share.End - share.Start, block + 1) : default;
+            var nextShared = _shared.InPlace ? Rows(_shared, _firstLine + share.Start, share.End - share.Start, goesOn ? block + 1 : 0) : default;
             for (int line = share.Start; line < share.End; line += _shared.Width)
             {
                 bool sharedInPlace = line < _shared.LinesInPlace(_lines);
