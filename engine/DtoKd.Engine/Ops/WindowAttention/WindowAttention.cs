@@ -27,10 +27,10 @@ public static partial class Op
         if (qkv.Shape.Rank != 4 || heads < 1 || qkv.Shape[3] % (3 * heads) != 0)
             throw new ArgumentException($"{op}: got qkv {qkv.Shape} for {heads} heads, expected [B, H, W, 3 heads d]");
         var layout = WindowLayout.Of(op, qkv.Shape[1], qkv.Shape[2], window, shiftDown, shiftRight);
-        if (table.Shape != [((2 * window) - 1) * ((2 * window) - 1), heads])
+        if (table.Shape != [layout.TableRows, heads])
         {
             throw new ArgumentException(
-                $"{op}: got table {table.Shape} for windows of {window}, expected [{((2 * window) - 1) * ((2 * window) - 1)}, {heads}]");
+                $"{op}: got table {table.Shape} for windows of {window}, expected [{layout.TableRows}, {heads}]");
         }
 
         bool onHost = qkv.Device.IsHost;
@@ -43,11 +43,11 @@ public static partial class Op
         if (onHost)
         {
             var kernel = new WindowAttentionCpu(layout, qkv, heads);
-            var bias = step.New([heads, layout.Tokens, kernel.BiasStride], DType.F32, op);
-            var rows = step.New([qkv.Shape[0], layout.Windows, heads, layout.Tokens, 2], DType.F32, op);
-            kernel.SpreadTable(table, bias);
-            kernel.Forward(bias, y, rows);
-            saved = [bias, rows];
+            var spread = step.New([layout.TableRows, kernel.TableStride], DType.F32, op);
+            var rows = step.New(kernel.SavedShape, DType.F32, op);
+            kernel.SpreadTable(table, spread);
+            kernel.Forward(spread, y, rows);
+            saved = [spread, rows];
         }
         else
         {
@@ -90,7 +90,7 @@ public static partial class Op
         private readonly Tensor _qkv;
         private readonly int _heads;
 
-        // The CPU's bias and rows, or the table.
+        // The CPU's spread table and rows, or the table.
         private readonly Tensor[] _saved;
 
         public WindowAttentionNode(WindowLayout layout, Tensor qkv, int heads, Tensor[] saved)

@@ -11,8 +11,12 @@ internal sealed unsafe class WindowLayout
 {
     private static readonly ConcurrentDictionary<(int, int, int, int, int), WindowLayout> _known = [];
 
+    // Added to scores across the seam of a shifted map. Large enough to vanish in the softmax, and what checkpoints expect.
+    public const float AcrossSeam = -100;
+
     // Pinned: kernels read them by address.
     private readonly int[] _places;
+    private readonly int[] _steps;
     private readonly float[] _parts;
     private readonly bool[] _isCut;
     private readonly Lazy<float[]> _mask;
@@ -24,6 +28,7 @@ internal sealed unsafe class WindowLayout
         Windows = height / window * (width / window);
         _places = GC.AllocateUninitializedArray<int>(height * width, pinned: true);
         _parts = GC.AllocateUninitializedArray<float>(height * width, pinned: true);
+        _steps = GC.AllocateUninitializedArray<int>(Tokens, pinned: true);
         _isCut = new bool[Windows];
         for (int i = 0; i < _places.Length; i++)
         {
@@ -34,6 +39,8 @@ internal sealed unsafe class WindowLayout
             _isCut[tile] |= _parts[i] != _parts[tile * Tokens];
         }
 
+        for (int i = 0; i < Tokens; i++)
+            _steps[i] = (i / window * ((2 * window) - 1)) + (i % window);
         _mask = new(NewMask);
     }
 
@@ -63,14 +70,28 @@ internal sealed unsafe class WindowLayout
         return _known.GetOrAdd((height, width, window, down, right), static at => new(at.Item1, at.Item2, at.Item3, at.Item4, at.Item5));
     }
 
+    /// <summary>Rows of the table of relative positions.</summary>
+    public int TableRows => ((2 * Window) - 1) * ((2 * Window) - 1);
+
+    /// <summary>The row of the table for a token and itself.</summary>
+    public int TableCentre => TableRows / 2;
+
+    /// <summary>
+    /// For each token a number; the row of the table for a query and a key is <see cref="TableCentre"/> plus that of the query minus
+    /// that of the key.
+    /// </summary>
+    public int* TableSteps => (int*)Marshal.UnsafeAddrOfPinnedArrayElement(_steps, 0);
+
     /// <summary>The place in the map, row by row, of each token of a window.</summary>
     public int* PlacesOf(int window) =>
         (int*)Marshal.UnsafeAddrOfPinnedArrayElement(_places, window * Tokens);
 
-    /// <summary>A number for each token of a window, different in parts that were apart; null if all of it was together.</summary>
-    public float* PartsOf(int window) => _isCut[window]
-        ? (float*)Marshal.UnsafeAddrOfPinnedArrayElement(_parts, window * Tokens)
-        : null;
+    /// <summary>A number for each token of a window, different in parts that were apart.</summary>
+    public float* PartsOf(int window) =>
+        (float*)Marshal.UnsafeAddrOfPinnedArrayElement(_parts, window * Tokens);
+
+    /// <summary>Whether a window has several such parts.</summary>
+    public bool IsCut(int window) => _isCut[window];
 
     /// <summary>What is added to the scores: [windows, tokens, tokens].</summary>
     public float[] Mask => _mask.Value;
@@ -81,7 +102,7 @@ internal sealed unsafe class WindowLayout
         for (int i = 0; i < mask.Length; i++)
         {
             int first = i / (Tokens * Tokens) * Tokens;
-            mask[i] = _parts[first + (i / Tokens % Tokens)] == _parts[first + (i % Tokens)] ? 0 : ScoreTerms.AcrossSeam;
+            mask[i] = _parts[first + (i / Tokens % Tokens)] == _parts[first + (i % Tokens)] ? 0 : AcrossSeam;
         }
 
         return mask;

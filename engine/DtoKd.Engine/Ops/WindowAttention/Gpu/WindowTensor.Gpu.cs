@@ -289,6 +289,6 @@ internal static class WindowWarp<TNumber>
             return float.NegativeInfinity;
         int middle = 2 * args.Window * (args.Window - 1);
         float score = Ptx.Fma(dot, args.Scale, table[middle + query.Code - key.Code]);
-        return query.Part == key.Part ? score : score + ScoreTerms.AcrossSeam;
+        return query.Part == key.Part ? score : score + WindowLayout.AcrossSeam;
     }
 }

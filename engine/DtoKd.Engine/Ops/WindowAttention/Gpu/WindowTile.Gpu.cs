@@ -201,7 +201,7 @@ internal static class WindowTile<TTile>
             return float.NegativeInfinity;
         int middle = 2 * args.Window * (args.Window - 1);
         float score = (dot * args.Scale) + args.Table[((middle + query.Code - key.Code) * args.Heads) + head];
-        return query.Part == key.Part ? score : score + ScoreTerms.AcrossSeam;
+        return query.Part == key.Part ? score : score + WindowLayout.AcrossSeam;
     }
 
     private static int Part(int at, int size, int window, int shift) =>
