@@ -90,6 +90,9 @@ internal unsafe interface IFloatLane<V> : ILane<V>
     /// <summary>Writes the first <paramref name="count"/> floats, fewer than <see cref="Width"/>.</summary>
     static abstract void StorePart(V value, float* target, long count);
 
+    /// <summary>The larger one, which may be the other if one is NaN: one instruction, where <see cref="ILane{V}.Max"/> takes several.</summary>
+    static abstract V Larger(V a, V b);
+
     /// <summary>2^n for a whole n in -126 .. 127.</summary>
     static abstract V PowerOfTwo(V n);
 

@@ -72,6 +72,8 @@ internal readonly unsafe struct GpuLane(float value) : IFloatLane<GpuLane>
     {
     }
 
+    public static GpuLane Larger(GpuLane a, GpuLane b) => new(a.Value < b.Value ? b.Value : a.Value);
+
     public static GpuLane PowerOfTwo(GpuLane n) => new(Interop.IntAsFloat((uint)((int)n.Value + 127) << 23));
 
     public static GpuLane Mantissa(GpuLane x, out GpuLane exponent)

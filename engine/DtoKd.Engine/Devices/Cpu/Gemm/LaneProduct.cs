@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace DtoKd.Engine.Cpu;
 
@@ -26,7 +27,8 @@ internal static unsafe class LaneProduct
     /// <param name="a">A, whose rows are read once for each tile of columns.</param>
     /// <param name="b">B, all of which is read for each tile of rows.</param>
     /// <param name="c">C; must not overlap A or B.</param>
-    public static void Run<V>(int m, int n, int k, MatrixView a, MatrixView b, MatrixView c)
+    /// <param name="fetch">What is asked for meanwhile.</param>
+    public static void Run<V>(int m, int n, int k, MatrixView a, MatrixView b, MatrixView c, ref LaneFetch fetch)
         where V : unmanaged, IFloatLane<V>
     {
         int right = LargeTiles(n, MaxColumns<V>());
@@ -37,7 +39,8 @@ internal static unsafe class LaneProduct
             for (int j = 0; j < n;)
             {
                 int width = MaxColumns<V>() - (j < right ? 0 : 1);
-                TileOf<V>(rows, Math.Min(width, n - j), width, k, aRows, b.Offset(j * b.ColumnStride), cRows.Offset(j * c.ColumnStride));
+                int columns = Math.Min(width, n - j);
+                TileOf<V>(rows, columns, width, k, aRows, b.Offset(j * b.ColumnStride), cRows.Offset(j * c.ColumnStride), ref fetch);
                 j += width;
             }
         }
@@ -64,34 +67,36 @@ internal static unsafe class LaneProduct
         return Math.Max(0, count - (tiles * (size - 1))) * size;
     }
 
-    private static void TileOf<V>(int rows, int columns, int width, int k, in MatrixView a, in MatrixView b, in MatrixView c)
+    private static void TileOf<V>(
+        int rows, int columns, int width, int k, in MatrixView a, in MatrixView b, in MatrixView c, ref LaneFetch fetch)
         where V : unmanaged, IFloatLane<V>
     {
         bool tall = rows == MaxRows<V>(), wide = width == MaxColumns<V>();
         if (V.Width == 16)
         {
             if (tall && wide)
-                Tile<V, Five, Five>(rows, columns, k, a, b, c);
+                Tile<V, Five, Five>(rows, columns, k, a, b, c, ref fetch);
             else if (tall)
-                Tile<V, Five, Four>(rows, columns, k, a, b, c);
+                Tile<V, Five, Four>(rows, columns, k, a, b, c, ref fetch);
             else if (wide)
-                Tile<V, Four, Five>(rows, columns, k, a, b, c);
+                Tile<V, Four, Five>(rows, columns, k, a, b, c, ref fetch);
             else
-                Tile<V, Four, Four>(rows, columns, k, a, b, c);
+                Tile<V, Four, Four>(rows, columns, k, a, b, c, ref fetch);
         }
         else if (tall && wide)
-            Tile<V, Four, Three>(rows, columns, k, a, b, c);
+            Tile<V, Four, Three>(rows, columns, k, a, b, c, ref fetch);
         else if (tall)
-            Tile<V, Four, Two>(rows, columns, k, a, b, c);
+            Tile<V, Four, Two>(rows, columns, k, a, b, c, ref fetch);
         else if (wide)
-            Tile<V, Three, Three>(rows, columns, k, a, b, c);
+            Tile<V, Three, Three>(rows, columns, k, a, b, c, ref fetch);
         else
-            Tile<V, Three, Two>(rows, columns, k, a, b, c);
+            Tile<V, Three, Two>(rows, columns, k, a, b, c, ref fetch);
     }
 
     // Rows and columns beyond the last repeat the first and are not stored.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile<V, H, W>(int rows, int columns, int k, in MatrixView a, in MatrixView b, in MatrixView c)
+    private static void Tile<V, H, W>(
+        int rows, int columns, int k, in MatrixView a, in MatrixView b, in MatrixView c, ref LaneFetch fetch)
         where V : unmanaged, IFloatLane<V>
         where H : struct, ISide
         where W : struct, ISide
@@ -106,6 +111,7 @@ internal static unsafe class LaneProduct
         float* b2 = columns > 2 ? b1 + bColumn : b0;
         float* b3 = columns > 3 ? b2 + bColumn : b0;
         float* b4 = columns > 4 ? b3 + bColumn : b0;
+        float** ahead = fetch.Take(k, out long offset);
         V zero = V.Of(0);
         V c00 = zero, c01 = zero, c02 = zero, c03 = zero, c04 = zero;
         V c10 = zero, c11 = zero, c12 = zero, c13 = zero, c14 = zero;
@@ -114,6 +120,8 @@ internal static unsafe class LaneProduct
         V c40 = zero, c41 = zero, c42 = zero, c43 = zero, c44 = zero;
         for (long i = 0, j = 0; k > 0; k--, i += aNext, j += bNext)
         {
+            if (Sse.IsSupported && ahead != null)
+                Sse.Prefetch1(ahead[k - 1] + offset);
             V y0 = V.Load(b0 + j), y1 = V.Load(b1 + j);
             V y2 = W.Count > 2 ? V.Load(b2 + j) : y0;
             V y3 = W.Count > 3 ? V.Load(b3 + j) : y0;

@@ -102,6 +102,9 @@ internal readonly unsafe struct Lane256(Vector256<float> value) : IFloatLane<Lan
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane256 Larger(Lane256 a, Lane256 b) => new(Vector256.MaxNative(b._value, a._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane256 Round(Lane256 x) => new(Vector256.Round(x._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -100,6 +100,9 @@ internal readonly unsafe struct Lane512(Vector512<float> value) : IFloatLane<Lan
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane512 Larger(Lane512 a, Lane512 b) => new(Vector512.MaxNative(b._value, a._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane512 Round(Lane512 x) => new(Vector512.Round(x._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

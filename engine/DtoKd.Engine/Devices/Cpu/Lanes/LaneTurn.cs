@@ -44,15 +44,16 @@ internal static unsafe class LaneTurn
         }
     }
 
-    /// <summary>rows[lane][i] = factor * source[i * V.Width + lane] for the first lanes, or adds that.</summary>
+    /// <summary>rows[lane][offset + i] = factor * source[i * V.Width + lane] for the first lanes, or adds that.</summary>
     /// <param name="source">As many vectors as a row has elements.</param>
     /// <param name="count">Elements of a row.</param>
     /// <param name="factor">What they are multiplied by.</param>
     /// <param name="rows">A row for each lane.</param>
+    /// <param name="offset">Where in it to begin.</param>
     /// <param name="lanes">How many lanes are written.</param>
     /// <param name="accumulate">Whether to add to what the rows hold.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Out<V>(float* source, int count, float factor, float** rows, int lanes, bool accumulate)
+    public static void Out<V>(float* source, int count, float factor, float** rows, long offset, int lanes, bool accumulate)
         where V : unmanaged, IFloatLane<V>
     {
         int turned = Avx.IsSupported && V.Width % Block == 0 ? count & -Block : 0;
@@ -60,19 +61,20 @@ internal static unsafe class LaneTurn
         for (int i = 0; i < turned; i += Block)
         {
             float* from = source + (i * V.Width);
+            long to = offset + i;
             for (int lane = 0; lane < lanes; lane += 4, from += 4)
             {
                 float* low = from, high = from + (4 * V.Width);
                 Turn(Pair(low, high), Pair(low + V.Width, high + V.Width),
                     Pair(low + (2 * V.Width), high + (2 * V.Width)), Pair(low + (3 * V.Width), high + (3 * V.Width)),
                     out var t0, out var t1, out var t2, out var t3);
-                Put(t0 * f, rows[lane] + i, accumulate);
+                Put(t0 * f, rows[lane] + to, accumulate);
                 if (lane + 1 < lanes)
-                    Put(t1 * f, rows[lane + 1] + i, accumulate);
+                    Put(t1 * f, rows[lane + 1] + to, accumulate);
                 if (lane + 2 < lanes)
-                    Put(t2 * f, rows[lane + 2] + i, accumulate);
+                    Put(t2 * f, rows[lane + 2] + to, accumulate);
                 if (lane + 3 < lanes)
-                    Put(t3 * f, rows[lane + 3] + i, accumulate);
+                    Put(t3 * f, rows[lane + 3] + to, accumulate);
             }
         }
 
@@ -81,7 +83,8 @@ internal static unsafe class LaneTurn
             for (int lane = 0; lane < lanes; lane++)
             {
                 float value = source[(i * V.Width) + lane] * factor;
-                rows[lane][i] = accumulate ? rows[lane][i] + value : value;
+                float* to = rows[lane] + offset + i;
+                *to = accumulate ? *to + value : value;
             }
         }
     }

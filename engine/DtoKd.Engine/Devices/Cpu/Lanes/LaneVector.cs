@@ -87,6 +87,9 @@ internal readonly unsafe struct LaneVector(Vector<float> value) : IFloatLane<Lan
     public static void StorePart(LaneVector value, float* target, long count) => LaneParts.Store(value, target, count);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static LaneVector Larger(LaneVector a, LaneVector b) => new(Vector.MaxNative(b._value, a._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static LaneVector Round(LaneVector x) => new(Vector.Round(x._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -154,7 +154,7 @@ internal sealed unsafe class AttentionCpu : IAttentionKernels
             var inputs = _heads[item];
             head.Load<V>(inputs);
             head.Backward<V>(inputs, _heads.Terms(item), _rows.At(item),
-                Target(dq, _dq, item), Target(dk, _dk, item), Target(dv, _dv, item), sums, sizes.Keys, _heads[next]);
+                Target(dq, _dq, item), Target(dk, _dk, item), Target(dv, _dv, item), sums, _heads[next]);
         }
 
         private static HeadTarget Target(GradTarget? target, in MatrixStack<float> stack, long item) =>

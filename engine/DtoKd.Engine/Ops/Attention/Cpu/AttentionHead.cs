@@ -164,12 +164,11 @@ internal readonly unsafe struct AttentionHead
     /// <param name="dq">Where the gradients of the queries go; likewise of keys and values. Null for nowhere.</param>
     /// <param name="dk">See <paramref name="dq"/>.</param>
     /// <param name="dv">See <paramref name="dq"/>.</param>
-    /// <param name="sums">To what the gradients of the scores are added, or null.</param>
-    /// <param name="sumStride">Elements from the sums of one query to the next.</param>
+    /// <param name="sums">[Nq, Nk], to which the gradients of the scores are added, or null.</param>
     /// <param name="next">The head that follows, which is fetched meanwhile.</param>
     public void Backward<V>(
         in HeadInputs head, in ScoreTerms terms, float* saved, in HeadTarget dq, in HeadTarget dk, in HeadTarget dv,
-        float* sums, int sumStride, in HeadInputs next)
+        float* sums, in HeadInputs next)
         where V : unmanaged, IFloatLane<V>
     {
         int stride = _sizes.Stride, keys = _sizes.Keys, columns = Columns<V>(keys);
@@ -203,7 +202,7 @@ internal readonly unsafe struct AttentionHead
                 float* ds = _slopes + ((long)i * stride);
                 SlopesOfScores<V>(_scores + ((long)i * stride), ds, columns, _means[i]);
                 if (sums != null)
-                    AddRow<V>(ds, sums + ((long)(first + i) * sumStride), keys);
+                    AddRow<V>(ds, sums + ((long)(first + i) * keys), keys);
             }
 
             MatrixView probabilities = new(_scores, stride), slopes = new(_slopes, stride);

@@ -8,10 +8,9 @@ namespace DtoKd.Engine;
 /// <param name="first">Row 0 of the tensor.</param>
 /// <param name="stride">Elements from one row to the next.</param>
 /// <param name="columnStride">Elements from one column to the next.</param>
-/// <param name="places">Which row of the tensor each row is; null for the rows in order.</param>
-internal readonly unsafe struct HeadRows(float* first, long stride, long columnStride = 1, int* places = null)
+internal readonly unsafe struct HeadRows(float* first, long stride, long columnStride)
 {
-    private float* At(int row) => first + ((places == null ? row : places[row]) * stride);
+    private float* At(int row) => first + (row * stride);
 
     /// <summary>Asks for a row: rows are short and far apart, which is more than the processor's own prefetcher foresees.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -92,9 +91,6 @@ internal readonly record struct HeadInputs(HeadRows Queries, HeadRows Keys, Head
 /// <summary>What is added to the scores of one head.</summary>
 internal unsafe struct ScoreTerms
 {
-    // Added to scores across the seam of a shifted map. Large enough to vanish in the softmax, and what checkpoints expect.
-    public const float AcrossSeam = -100;
-
     /// <summary>One number for each query and key, or null.</summary>
     public float* Bias;
 
@@ -112,9 +108,6 @@ internal unsafe struct ScoreTerms
 
     /// <summary>Elements from the mask of one key to the next.</summary>
     public long MaskColumn;
-
-    /// <summary>The part of a map that each token lies in, or null; <see cref="AcrossSeam"/> is added between parts.</summary>
-    public float* Parts;
 
     /// <summary>Adds the terms to a row of scores, writes minus infinity behind its end, and returns the largest scores.</summary>
     public readonly V Add<V>(float* row, int query, int keys)
@@ -138,20 +131,16 @@ internal unsafe struct ScoreTerms
             }
         }
 
-        V max = V.Of(double.NegativeInfinity), part = V.Of(0);
-        if (Parts != null)
-            part = V.Broadcast(Parts[query]);
+        V max = V.Of(double.NegativeInfinity);
         for (int i = 0; i < keys; i += V.Width)
         {
             int left = keys - i;
             var score = LaneRow.Load<V>(row + i, left, float.NegativeInfinity);
             if (bias != null)
                 score += LaneRow.Load<V>(bias + i, left);
-            if (Parts != null)
-                score += V.Select(V.Equal(LaneRow.Load<V>(Parts + i, left), part), V.Of(0), V.Of(AcrossSeam));
             V.Store(score, row + i);
             // A NaN may get lost here; it comes back with the sum of the exponentials.
-            max = V.Select(V.Less(score, max), max, score);
+            max = V.Larger(max, score);
         }
 
         return max;

@@ -3,16 +3,14 @@ using DtoKd.Engine.Cpu;
 namespace DtoKd.Engine;
 
 /// <summary>
-/// Windows are read from the map and written to it where they lie, in groups of as many heads as a vector has lanes. Forward, a
-/// block is a group; backward, some groups, whose gradients of the table it sums on the way.
+/// Windows are read from the map and written to it where they lie, in groups of as many heads as a vector has lanes. A piece of work
+/// is some neighbouring groups, of which each is fetched while the one before it is computed; backward it sums their gradients of the
+/// table on the way.
 /// </summary>
 internal sealed unsafe class WindowAttentionCpu
 {
-    // About 20 microseconds of one thread.
-    private const double FlopsPerBlock = 2e6;
-
-    // Enough for 16 threads, and so few that adding up the table's gradients costs little.
-    private const int EnoughPieces = 32;
+    // Enough for 16 threads, and so few that most groups have one before them.
+    private const int EnoughPieces = 16;
 
     [ThreadStatic]
     private static float[]? _scratch;
@@ -64,7 +62,7 @@ internal sealed unsafe class WindowAttentionCpu
     /// <summary>Groups of heads of windows.</summary>
     public long Groups { get; }
 
-    /// <summary>Into how many sums the gradient of the table falls.</summary>
+    /// <summary>Into how many pieces the groups are cut, of which each has its sum of the table's gradients.</summary>
     public int Pieces { get; }
 
     /// <summary>Columns of the spread table, in which a vector can be read from every head on.</summary>
@@ -84,8 +82,8 @@ internal sealed unsafe class WindowAttentionCpu
         float* from = table.Pointer<float>(), to = spread.Pointer<float>();
         for (int row = 0; row < Layout.TableRows; row++, from += Heads)
         {
-            for (int column = 0; column < TableStride; column++)
-                *to++ = from[column % Heads];
+            for (int column = 0, head = 0; column < TableStride; column++, head = head + 1 == Heads ? 0 : head + 1)
+                *to++ = from[head];
         }
     }
 
@@ -98,8 +96,7 @@ internal sealed unsafe class WindowAttentionCpu
         if (!_device.Computes)
             return;
         var job = new ForwardJob(this, table.Pointer<float>(), y.Pointer<float>(), saved.Pointer<float>());
-        double flops = 4.0 * _lanes * Layout.Tokens * Layout.Tokens * Depth;
-        _device.Team.ForRange(Groups, Math.Max(1, (long)(FlopsPerBlock / Math.Max(1, flops))), _device.Simd switch
+        _device.Team.ForRange(Groups, _groupsPerPiece, _device.Simd switch
         {
             SimdLevel.Avx512 => job.Run<Lane512>,
             SimdLevel.Avx2 => job.Run<Lane256>,
@@ -135,7 +132,7 @@ internal sealed unsafe class WindowAttentionCpu
         public void Run<V>(long start, long end)
             where V : unmanaged, IFloatLane<V>
         {
-            var lanes = new WindowLanes<V>(op, backward: false, start);
+            var lanes = new WindowLanes<V>(op, backward: false, start, end, y);
             for (long group = start; group < end; group++)
                 lanes.Forward(group, table, y, saved + op.SavedAt(group));
         }
@@ -165,7 +162,7 @@ internal sealed unsafe class WindowAttentionCpu
             }
 
             long first = piece * op._groupsPerPiece, last = Math.Min(op.Groups, first + op._groupsPerPiece);
-            var lanes = new WindowLanes<V>(op, backward: true, first);
+            var lanes = new WindowLanes<V>(op, backward: true, first, last, dy);
             for (long group = first; group < last; group++)
                 lanes.Backward(group, table, saved + op.SavedAt(group), dy, _dQkv, _accumulate, sums);
             if (sums != null)
@@ -178,8 +175,8 @@ internal sealed unsafe class WindowAttentionCpu
             for (int row = 0; row < op.Layout.TableRows; row++, sums += op.TableStride, table += op.Heads)
             {
                 new Span<float>(table, op.Heads).Clear();
-                for (int column = 0; column < op.TableStride; column++)
-                    table[column % op.Heads] += sums[column];
+                for (int column = 0, head = 0; column < op.TableStride; column++, head = head + 1 == op.Heads ? 0 : head + 1)
+                    table[head] += sums[column];
             }
         }
     }

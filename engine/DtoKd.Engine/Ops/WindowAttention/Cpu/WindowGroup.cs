@@ -1,6 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
-
 namespace DtoKd.Engine;
 
 /// <summary>
@@ -11,24 +8,26 @@ internal unsafe struct WindowGroup
 {
     private readonly WindowAttentionCpu _op;
     private readonly int _width;
-
-    // Of each lane: its window's places in the map and the parts they are in, the first place of its image, its head's first column.
-    private readonly int** _places;
     private readonly float** _parts;
-    private readonly long* _images;
-    private readonly long* _columns;
-    private readonly float** _rows;
 
     /// <summary>A group of a vector's width that uses <see cref="WordsOf"/> of memory.</summary>
     public WindowGroup(WindowAttentionCpu op, int width, long* memory)
     {
         (_op, _width) = (op, width);
-        _places = (int**)memory;
-        _parts = (float**)(memory + width);
-        _images = memory + (2 * width);
-        _columns = memory + (3 * width);
-        _rows = (float**)(memory + (4 * width));
+        Length = op.Layout.Tokens * width;
+        Queries = (float**)memory;
+        Results = Queries + Length;
+        _parts = Results + Length;
     }
+
+    /// <summary>The row of queries of each token in each lane; those of keys and values follow it in the map.</summary>
+    public float** Queries { get; }
+
+    /// <summary>The row of results, or of their gradients, of each token in each lane.</summary>
+    public float** Results { get; }
+
+    /// <summary>Tokens times lanes.</summary>
+    public int Length { get; }
 
     /// <summary>How many lanes have a head of their own.</summary>
     public int Lanes { get; private set; }
@@ -40,51 +39,30 @@ internal unsafe struct WindowGroup
     public bool IsCut { get; private set; }
 
     /// <summary>How much memory a group needs.</summary>
-    public static int WordsOf(int width) => 5 * width;
+    public static long WordsOf(WindowAttentionCpu op, int width) => ((2 * op.Layout.Tokens) + 1) * (long)width;
 
-    /// <summary>Turns to a group; the last one when there are not so many.</summary>
-    public void Set(long group)
+    /// <summary>Turns to a group.</summary>
+    public void Set(long group, float* results)
     {
-        group = Math.Min(group, _op.Groups - 1);
-        long first = group * _width, heads = _op.Windows * _op.Heads;
         var layout = _op.Layout;
-        Lanes = (int)Math.Min(_width, heads - first);
+        long first = group * _width, stride = _op.Size;
+        Lanes = (int)Math.Min(_width, (_op.Windows * _op.Heads) - first);
         FirstHead = (int)(first % _op.Heads);
         IsCut = false;
         for (int lane = 0; lane < _width; lane++)
         {
-            long item = first + Math.Min(lane, Lanes - 1), window = item / _op.Heads;
+            long item = first + Math.Min(lane, Lanes - 1), window = item / _op.Heads, image = window / layout.Windows;
             int inImage = (int)(window % layout.Windows);
-            _places[lane] = layout.PlacesOf(inImage);
-            _images[lane] = window / layout.Windows * layout.Windows * layout.Tokens;
-            _columns[lane] = item % _op.Heads * _op.Depth;
             _parts[lane] = layout.PartsOf(inImage);
             IsCut |= layout.IsCut(inImage);
-        }
-    }
-
-    /// <summary>The row of a token in each lane's head of a map with <paramref name="stride"/> numbers at a place.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly float** Rows(float* map, long stride, int token)
-    {
-        for (int lane = 0; lane < _width; lane++)
-            _rows[lane] = At(map, stride, token, lane);
-        return _rows;
-    }
-
-    /// <summary>Asks for the rows of a token that <see cref="Rows"/> would give, and for those <paramref name="offset"/> further on.</summary>
-    public readonly void Prefetch(float* map, long stride, int token, long offset, int count)
-    {
-        const int LineElements = Pool.Alignment / sizeof(float);
-        if (!Sse.IsSupported)
-            return;
-        for (int lane = 0; lane < Lanes; lane++)
-        {
-            float* row = At(map, stride, token, lane);
-            for (int i = 0; i < count; i++, row += offset)
+            int* places = layout.PlacesOf(inImage);
+            long place = image * layout.Windows * layout.Tokens, column = item % _op.Heads * _op.Depth;
+            float* queries = _op.Qkv + (place * 3 * stride) + column, result = results + (place * stride) + column;
+            for (int token = 0, at = lane; token < layout.Tokens; token++, at += _width)
             {
-                for (int j = 0; j < _op.Depth; j += LineElements)
-                    Sse.Prefetch1(row + j);
+                long offset = places[token] * stride;
+                Queries[at] = queries + (3 * offset);
+                Results[at] = result + offset;
             }
         }
     }
@@ -99,8 +77,4 @@ internal unsafe struct WindowGroup
                 parts[(token * _width) + lane] = from[token];
         }
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly float* At(float* map, long stride, int token, int lane) =>
-        map + ((_images[lane] + _places[lane][token]) * stride) + _columns[lane];
 }
