@@ -208,9 +208,16 @@ public sealed class DeiT : VisionModel
         {
             using var scope = x.Step!.Scope();
             x = first is { } count
-                ? Op.Residual(x, y => _projection.Forward(AttentionOf(_norm1.Forward(y), count)), dropPath, Op.Slice(x, 1, 0, count))
-                : Op.Residual(x, y => _projection.Forward(Op.SelfAttention(_qkv.Forward(_norm1.Forward(y)), heads)), dropPath);
-            return scope.Return(Op.Residual(x, y => _mlp.Forward(_norm2.Forward(y)), dropPath));
+                ? Op.Residual(
+                    x,
+                    (y, shortcut) => _projection.Forward(AttentionOf(_norm1.Forward(y), count), shortcut),
+                    dropPath,
+                    Op.Slice(x, 1, 0, count))
+                : Op.Residual(
+                    x,
+                    (y, shortcut) => _projection.Forward(Op.SelfAttention(_qkv.Forward(_norm1.Forward(y)), heads), shortcut),
+                    dropPath);
+            return scope.Return(Op.Residual(x, (y, shortcut) => _mlp.Forward(_norm2.Forward(y), shortcut), dropPath));
         }
 
         /// <summary>Attention of the first tokens to all: every token has a key and a value, those alone have queries.</summary>

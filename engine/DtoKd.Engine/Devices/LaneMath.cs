@@ -163,10 +163,7 @@ internal static class LaneMath
     public static V Phi<V>(V x, out V bell)
         where V : unmanaged, IFloatLane<V>
     {
-        // Down to -87 one power of two is enough.
-        var exponent = x * x * V.Of(-0.5);
-        bell = ReducedExpm1(V.Max(exponent, V.Of(-87)), out var n) + V.Of(1);
-        bell = V.Select(V.Less(exponent, V.Of(-87)), V.Of(0), bell * V.PowerOfTwo(n));
+        bell = ExpOfNegative(x * x * V.Of(-0.5));
         // (1 - Phi(t)) e^(t^2/2) / k in k = 1 / (1 + 0.26 t) for t from 0 to 13.2
         var k = V.Of(1) / V.MultiplyAdd(V.Abs(x), V.Of(0.26), V.Of(1));
         var p = V.MultiplyAdd(V.Of(0.0324761306), k, V.Of(-0.162343587));

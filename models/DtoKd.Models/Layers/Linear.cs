@@ -23,6 +23,6 @@ public sealed class Linear
     /// <summary>[outputs]; null without bias.</summary>
     public Parameter? Bias { get; }
 
-    /// <summary>Applies the layer to [..., inputs].</summary>
-    public Tensor Forward(Tensor x) => Op.Linear(x, Weight, Bias?.Value);
+    /// <summary>Applies the layer to [..., inputs] and adds a shortcut, if there is one, of the result's shape.</summary>
+    public Tensor Forward(Tensor x, Tensor? shortcut = null) => Op.Linear(x, Weight, Bias?.Value, shortcut);
 }

@@ -19,6 +19,7 @@ public sealed class Mlp
         _second = new Linear(scope["fc2"], hidden, size, initialiser: initialiser);
     }
 
-    /// <summary>Applies the layers to [..., size].</summary>
-    public Tensor Forward(Tensor x) => _second.Forward(Op.Gelu(_first.Forward(x)));
+    /// <summary>Applies the layers to [..., size] and adds a shortcut, if there is one, of that shape.</summary>
+    public Tensor Forward(Tensor x, Tensor? shortcut = null) =>
+        Op.Mlp(x, _first.Weight, _first.Bias?.Value, _second.Weight, _second.Bias?.Value, shortcut);
 }

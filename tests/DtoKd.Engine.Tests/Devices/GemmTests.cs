@@ -66,12 +66,13 @@ public sealed unsafe class GemmTests
         // The third shape has two blocks of K: the bias and the old C belong to one.
         foreach (var (m, n, k) in new[] { (29, 70, 20), (14, 32, 8), (15, 33, 500), (6, 16, 500), (5, 3, 1) })
         {
-            for (int choice = 0; choice < 4; choice++)
+            for (int choice = 0; choice < 8; choice++)
             {
                 var problem = new Problem(m, n, k, seed: choice)
                 {
                     Accumulate = (choice & 1) != 0,
                     HasBias = (choice & 2) != 0,
+                    HasFinish = (choice & 4) != 0,
                 };
                 problem.CheckSerial(simd);
             }
@@ -83,7 +84,7 @@ public sealed unsafe class GemmTests
     public void An_empty_K_leaves_the_bias_and_the_old_C(SimdLevel simd)
     {
         new Problem(7, 19, 0, seed: 1).CheckSerial(simd);
-        new Problem(7, 19, 0, seed: 1) { Accumulate = true, HasBias = true }.CheckSerial(simd);
+        new Problem(7, 19, 0, seed: 1) { Accumulate = true, HasBias = true, HasFinish = true }.CheckSerial(simd);
     }
 
     [Fact]
@@ -119,7 +120,7 @@ public sealed unsafe class GemmTests
                      (Layout.Columns, Layout.Rows, true), (Layout.Columns, Layout.Rows, false),
                  })
         {
-            var problem = new Problem(m, n, k, seed: 5, aLayout, bLayout) { Accumulate = true, HasBias = hasBias };
+            var problem = new Problem(m, n, k, seed: 5, aLayout, bLayout) { Accumulate = true, HasBias = hasBias, HasFinish = hasBias };
             float[] serial = problem.Serial(simd);
             problem.Check(serial);
             foreach (int threads in new[] { 1, 2, 7 })
@@ -292,6 +293,7 @@ public sealed unsafe class GemmTests
         private readonly float[] _b;
         private readonly float[] _c;
         private readonly float[] _bias;
+        private readonly float[] _companion;
 
         public Problem(int m, int n, int k, int seed, Layout aLayout = Layout.Rows, Layout bLayout = Layout.Rows)
         {
@@ -301,11 +303,15 @@ public sealed unsafe class GemmTests
             _b = Values(random, k * n);
             _c = Values(random, m * n);
             _bias = Values(random, n);
+            _companion = Values(random, 2 * Margin + m * CStride);
         }
 
         public bool Accumulate { get; init; }
 
         public bool HasBias { get; init; }
+
+        /// <summary>Whether each tile is multiplied by a companion once it is complete.</summary>
+        public bool HasFinish { get; init; }
 
         public float Outside { get; init; } = Canary;
 
@@ -331,18 +337,29 @@ public sealed unsafe class GemmTests
                     cMemory[IndexOfC(i, j)] = Accumulate ? _c[i * _n + j] : float.NaN;
             }
 
-            fixed (float* a = aMemory, b = bMemory, c = cMemory, bias = _bias)
+            fixed (float* a = aMemory, b = bMemory, c = cMemory, bias = _bias, companion = _companion)
             {
                 var epilogue = new GemmEpilogue
                 {
                     Accumulate = Accumulate,
                     Bias = HasBias ? bias : null,
+                    Finish = HasFinish ? &MultiplyTile : null,
+                    Companion = HasFinish ? companion + Margin : null,
                 };
                 call(new MatrixView(a + Margin, aRow, aColumn), new MatrixView(b + Margin, bRow, bColumn), c + Margin, CStride,
                     epilogue);
             }
 
             return cMemory;
+        }
+
+        private static void MultiplyTile(in FinishedTile tile)
+        {
+            for (int i = 0; i < tile.Rows; i++)
+            {
+                for (int j = 0; j < tile.Columns; j++)
+                    tile.C[(i * tile.Stride) + j] *= tile.Companion[(i * tile.Stride) + j];
+            }
         }
 
         public void Check(float[] memory)
@@ -364,6 +381,9 @@ public sealed unsafe class GemmTests
 
                     Add(Accumulate, _c[i * _n + j]);
                     Add(HasBias, _bias[j]);
+                    double factor = HasFinish ? _companion[IndexOfC(i, j)] : 1;
+                    sum *= factor;
+                    magnitude *= Math.Abs(factor);
                     double error = Math.Abs(memory[next] - sum);
                     if (!(error <= Tolerance * magnitude))
                     {

@@ -28,9 +28,9 @@ internal static partial class OpMap
         var x = c["x"];
         var normed = Op.LayerNorm(x, c["n1w"], c["n1b"], c.Number("eps"));
         var attended = Op.SelfAttention(Op.Linear(normed, c["qkvw"], c["qkvb"]), c.Int("heads"));
-        x += Op.Linear(attended, c["pw"], c["pb"]);
+        x = Op.Linear(attended, c["pw"], c["pb"], x);
         normed = Op.LayerNorm(x, c["n2w"], c["n2b"], c.Number("eps"));
-        return x + Op.Linear(Op.Gelu(Op.Linear(normed, c["w1"], c["b1"])), c["w2"], c["b2"]);
+        return Op.Mlp(normed, c["w1"], c["b1"], c["w2"], c["b2"], x);
     }
 
     private static Tensor PatchMerging(Tensor x, Tensor normWeight, Tensor normBias, Tensor weight) =>

@@ -47,6 +47,25 @@ public class ResidualTests
 
     [Theory]
     [InlineData(1, 0.5)]
+    [InlineData(6, 0.0)]
+    public void A_branch_that_adds_the_shortcut_itself_gets_it_where_nothing_is_dropped(ulong seed, double p)
+    {
+        double[][] expected = Run(seed, p, (x, branch) => Op.Residual(x, branch, p));
+        bool got = false;
+        double[][] actual = Run(seed, p, (x, branch) => Op.Residual(
+            x,
+            (y, shortcut) =>
+            {
+                got = shortcut is not null;
+                return shortcut is null ? branch(y) : branch(y) + shortcut;
+            },
+            p));
+        Assert.Equal(expected, actual);
+        Assert.Equal(p == 0, got);
+    }
+
+    [Theory]
+    [InlineData(1, 0.5)]
     [InlineData(5, 1.0)]
     public void Only_kept_samples_go_through_the_branch(ulong seed, double p)
     {

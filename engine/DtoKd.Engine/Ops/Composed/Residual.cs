@@ -19,7 +19,22 @@ public static partial class Op
     /// <returns>A tensor of the shortcut's shape. Which samples are dropped depends on the step's seed and number, and on how many
     /// random operations came before in it.</returns>
     /// <exception cref="ArgumentException">p is no probability, x a scalar, or the branch's shape is not the shortcut's.</exception>
-    public static Tensor Residual(Tensor x, Func<Tensor, Tensor> branch, double p = 0, Tensor? shortcut = null)
+    public static Tensor Residual(Tensor x, Func<Tensor, Tensor> branch, double p = 0, Tensor? shortcut = null) =>
+        Residual(x, (y, sum) => sum is null ? branch(y) : Add(sum, BranchOf(branch(y), sum.Shape)), p, shortcut);
+
+    /// <summary>
+    /// As the other method, for a branch whose last operation can add to its result, as a product does on its way to memory.
+    /// </summary>
+    /// <param name="x">[N, ...] floats.</param>
+    /// <param name="branch">
+    /// From [n, ...] to the shape of so many samples of the shortcut, each sample by itself. It adds its second argument, of the
+    /// result's shape, unless that is null.
+    /// </param>
+    /// <param name="p">In 0 .. 1; counts in training steps only.</param>
+    /// <param name="shortcut">[N, ...], what the branch's result is added to; x when null.</param>
+    /// <returns>A tensor of the shortcut's shape.</returns>
+    /// <exception cref="ArgumentException">p is no probability, x a scalar, or the branch's shape is not the shortcut's.</exception>
+    public static Tensor Residual(Tensor x, Func<Tensor, Tensor?, Tensor> branch, double p = 0, Tensor? shortcut = null)
     {
         const string op = "residual";
         var step = Step.Of(op, x, shortcut);
@@ -28,25 +43,26 @@ public static partial class Op
             throw new ArgumentException($"{op}: needs [N, ...], got a scalar");
         shortcut ??= x;
         if (!step.IsTraining || p == 0)
-            return Add(shortcut, OfShape(branch(x), shortcut.Shape));
+            return BranchOf(branch(x, shortcut), shortcut.Shape);
         var random = step.NextRandom();
         // A card's kernels are chosen, and timed, by shape: there all samples take part. So they do where costs are planned.
         if (!step.Device.IsHost || !step.Device.Computes)
-            return Add(shortcut, OfShape(DropSamples(branch(x), p, random), shortcut.Shape));
+            return Add(shortcut, BranchOf(DropSamples(branch(x, null), p, random), shortcut.Shape));
 
         var kept = new SampleRuns(x.Shape[0], random, p);
         var samples = kept.Dropped == 0 ? x : Take(step, x, kept);
-        var added = OfShape(branch(samples), shortcut.Shape.With(0, samples.Shape[0]));
+        var added = BranchOf(branch(samples, null), shortcut.Shape.With(0, samples.Shape[0]));
         var y = step.New(shortcut.Shape, x.DType, op);
         kept.AddTo(step, y, shortcut, added);
         if (step.Tracks(shortcut, added))
             step.Record(y, new ResidualNode(kept), shortcut, added);
         return y;
-
-        static Tensor OfShape(Tensor y, Shape shape) => y.Shape == shape
-            ? y
-            : throw new ArgumentException($"{op}: the branch makes {y.Shape} of {shape}, expected the same shape");
     }
+
+    /// <summary>What a branch has made, if it has the right shape.</summary>
+    private static Tensor BranchOf(Tensor y, Shape shape) => y.Shape == shape
+        ? y
+        : throw new ArgumentException($"residual: the branch makes {y.Shape} of {shape}, expected the same shape");
 
     /// <summary>The samples that are kept.</summary>
     private static Tensor Take(Step step, Tensor x, SampleRuns kept)

@@ -5,7 +5,7 @@ namespace DtoKd.Engine;
 /// <summary>Strides go to the GEMM as they are; see <see cref="MatMulPlan"/> for the batch.</summary>
 internal sealed unsafe class MatMulCpu : IMatMulKernels
 {
-    public void Product(Tensor a, Tensor b, Tensor? bias, Tensor y, bool accumulate)
+    public void Product(Tensor a, Tensor b, Tensor? bias, Tensor y, bool accumulate, ProductEnd end)
     {
         if (y.Count == 0)
             return;
@@ -14,7 +14,13 @@ internal sealed unsafe class MatMulCpu : IMatMulKernels
         int m = plan.Rows, n = plan.Columns, k = plan.Inner;
         var left = new MatrixView(a.Pointer<float>(), plan.RowStrideA, plan.ColumnStrideA);
         var right = new MatrixView(b.Pointer<float>(), plan.RowStrideB, plan.ColumnStrideB);
-        var epilogue = new GemmEpilogue { Accumulate = accumulate, Bias = bias is null ? null : bias.Pointer<float>() };
+        var epilogue = new GemmEpilogue
+        {
+            Accumulate = accumulate,
+            Bias = bias is null ? null : bias.Pointer<float>(),
+            Finish = end.OnTile(device.Simd),
+            Companion = end.Companion is null ? null : end.Companion.Pointer<float>(),
+        };
         float* target = y.Pointer<float>();
         if (plan.Batch.Count == 1)
         {

@@ -2,7 +2,7 @@ namespace DtoKd.Engine;
 
 internal sealed unsafe class MatMulReference : IMatMulKernels
 {
-    public void Product(Tensor a, Tensor b, Tensor? bias, Tensor y, bool accumulate)
+    public void Product(Tensor a, Tensor b, Tensor? bias, Tensor y, bool accumulate, ProductEnd end)
     {
         double* pa = a.Pointer<double>(), pb = b.Pointer<double>(), py = y.Pointer<double>();
         double* pBias = bias is null ? null : bias.Pointer<double>();
@@ -30,5 +30,7 @@ internal sealed unsafe class MatMulReference : IMatMulKernels
                 }
             }
         }
+
+        end.Run(y);
     }
 }

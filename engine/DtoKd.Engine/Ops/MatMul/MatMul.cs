@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace DtoKd.Engine;
 
 public static partial class Op
@@ -49,9 +51,10 @@ public static partial class Op
     }
 
     /// <summary>A contiguous tensor as a matrix [everything before the last axis, last axis] that no tape sees.</summary>
-    private static Tensor AsRows(Step step, Tensor x)
+    [return: NotNullIfNotNull(nameof(x))]
+    private static Tensor? AsRows(Step step, Tensor? x)
     {
-        if (x.Shape.Rank == 2)
+        if (x is null || x.Shape.Rank == 2)
             return x;
         Shape rows = [checked((int)x.Shape.CountOf(0, x.Shape.Rank - 1)), x.Shape[^1]];
         return Untracked(step, x, rows, Strides.Contiguous(rows));
@@ -112,11 +115,12 @@ public static partial class Op
 /// <summary>Kernels of <see cref="Op.MatMul"/> and of what is a matrix product underneath.</summary>
 internal interface IMatMulKernels
 {
-    /// <summary>y[..., i, j] (+)= sum over p of a[..., i, p] b[..., p, j] + bias[j].</summary>
+    /// <summary>y[..., i, j] (+)= sum over p of a[..., i, p] b[..., p, j] + bias[j], and what is done to that.</summary>
     /// <param name="a">Broadcasts to [..., m, k]; any strides.</param>
     /// <param name="b">Broadcasts to [..., k, n]; any strides.</param>
     /// <param name="bias">Contiguous [n], or null.</param>
     /// <param name="y">Contiguous [..., m, n].</param>
     /// <param name="accumulate">Whether to add to y.</param>
-    void Product(Tensor a, Tensor b, Tensor? bias, Tensor y, bool accumulate);
+    /// <param name="end">What is done to the elements of y at last.</param>
+    void Product(Tensor a, Tensor b, Tensor? bias, Tensor y, bool accumulate, ProductEnd end = default);
 }

@@ -25,8 +25,8 @@ internal static unsafe partial class Pointwise
         return y;
     }
 
-    /// <summary>y = formula(x) and its slope, all contiguous.</summary>
-    private static void RunWithSlope<TFormula>(TFormula formula, Tensor x, Tensor y, Tensor slope)
+    /// <summary>y = formula(x) and its slope, all contiguous; y may be x. Nothing is recorded.</summary>
+    public static void RunWithSlope<TFormula>(TFormula formula, Tensor x, Tensor y, Tensor slope)
         where TFormula : struct, IUnaryWithSlope
     {
         if (!y.Device.Computes)
@@ -69,20 +69,24 @@ internal static unsafe partial class Pointwise
     {
         float* px = x.Pointer<float>(), py = y.Pointer<float>(), ps = slope.Pointer<float>();
         ((CpuDevice)y.Device).Team.ForRange(x.Count, Grain, (start, end) =>
-        {
-            long i = start;
-            for (; i + V.Width <= end; i += V.Width)
-            {
-                V.Store(formula.ValueAndSlope(V.Load(px + i), out var s), py + i);
-                V.Store(s, ps + i);
-            }
+            ValueAndSlope<TFormula, V>(formula, px + start, py + start, ps + start, end - start));
+    }
 
-            if (i == end)
-                return;
-            var value = formula.ValueAndSlope(LaneRow.Load<V>(px + i, end - i), out var rest);
-            LaneRow.Store(value, py + i, end - i);
-            LaneRow.Store(rest, ps + i, end - i);
-        });
+    private static void ValueAndSlope<TFormula, V>(TFormula formula, float* x, float* y, float* slope, long count)
+        where TFormula : struct, IUnaryWithSlope
+        where V : unmanaged, IFloatLane<V>
+    {
+        long i = 0;
+        for (; i + V.Width <= count; i += V.Width)
+        {
+            V.Store(formula.ValueAndSlope(V.Load(x + i), out var s), y + i);
+            V.Store(s, slope + i);
+        }
+
+        if (i == count)
+            return;
+        V.StorePart(formula.ValueAndSlope(V.LoadPart(x + i, count - i, 0), out var rest), y + i, count - i);
+        V.StorePart(rest, slope + i, count - i);
     }
 
     private sealed class SavedSlopeNode : Node

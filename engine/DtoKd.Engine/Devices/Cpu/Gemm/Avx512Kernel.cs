@@ -81,6 +81,7 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
         float* next = fetch != null ? fetch->At : a, rowEnd = fetch != null ? fetch->RowEnd : (float*)nuint.MaxValue;
         long nextStep = fetch != null ? PrefetchedBlock.LineElements : 0;
         float* ahead = c, lastRow = c + ((edge.Rows - 1) * cStride);
+        long companion = epilogue.Companion;
         Vector512<float> c00 = default, c01 = default;
         Vector512<float> c10 = default, c11 = default;
         Vector512<float> c20 = default, c21 = default;
@@ -108,9 +109,12 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
                     rowEnd = fetch->RowEnd;
                 }
 
-                // The lines of C arrive while the sums are made.
+                // The lines of C arrive while the sums are made, and those of its companion as far as the L2: the L1 waits for
+                // two dozen lines at most, and the operands come through it too.
                 Sse.Prefetch0(ahead);
                 Sse.Prefetch0(ahead + (2 * Width) - 1);
+                Sse.Prefetch1(ahead + companion);
+                Sse.Prefetch1(ahead + companion + (2 * Width) - 1);
                 if (ahead != lastRow)
                     ahead += cStride;
             }
@@ -235,6 +239,7 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
         float* next = fetch != null ? fetch->At : a, rowEnd = fetch != null ? fetch->RowEnd : (float*)nuint.MaxValue;
         long nextStep = fetch != null ? PrefetchedBlock.LineElements : 0;
         float* ahead = c, lastRow = c + ((edge.Rows - 1) * cStride);
+        long companion = epilogue.Companion;
         Vector512<float> c00 = default;
         Vector512<float> c10 = default;
         Vector512<float> c20 = default;
@@ -262,9 +267,12 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
                     rowEnd = fetch->RowEnd;
                 }
 
-                // The lines of C arrive while the sums are made.
+                // The lines of C arrive while the sums are made, and those of its companion as far as the L2: the L1 waits for
+                // two dozen lines at most, and the operands come through it too.
                 Sse.Prefetch0(ahead);
                 Sse.Prefetch0(ahead + Width - 1);
+                Sse.Prefetch1(ahead + companion);
+                Sse.Prefetch1(ahead + companion + Width - 1);
                 if (ahead != lastRow)
                     ahead += cStride;
             }

@@ -23,7 +23,7 @@ internal static unsafe class Gemm
     /// <param name="b">B: [k, n].</param>
     /// <param name="c">C: [m, n], rows <paramref name="cStride"/> elements apart.</param>
     /// <param name="cStride">Elements from one row of C to the next.</param>
-    /// <param name="epilogue">Accumulation and bias.</param>
+    /// <param name="epilogue">Accumulation, bias and what follows.</param>
     public static void Run(
         CpuDevice device, int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride,
         GemmEpilogue epilogue = default)
@@ -95,7 +95,7 @@ internal static unsafe class Gemm
     /// <param name="c">C at offset 0: [m, n], rows <paramref name="cStride"/> elements apart.</param>
     /// <param name="cOffsets">Where each product's C begins; the products must not overlap.</param>
     /// <param name="cStride">Elements from one row of C to the next.</param>
-    /// <param name="epilogue">Accumulation and bias.</param>
+    /// <param name="epilogue">Accumulation, bias and what follows.</param>
     /// <exception cref="ArgumentException">The three lists of offsets differ in length.</exception>
     public static void RunBatch(
         CpuDevice device,
@@ -122,7 +122,7 @@ internal static unsafe class Gemm
         if (batch < ManyProducts && flops >= SerialFlops)
         {
             for (int i = 0; i < batch; i++)
-                Run(device, m, n, k, a.Offset(aOffsets[i]), b.Offset(bOffsets[i]), c + cOffsets[i], cStride, epilogue);
+                Run(device, m, n, k, a.Offset(aOffsets[i]), b.Offset(bOffsets[i]), c + cOffsets[i], cStride, epilogue.Offset(cOffsets[i]));
             return;
         }
 
@@ -132,7 +132,7 @@ internal static unsafe class Gemm
             for (long i = start; i < end; i++)
             {
                 RunSerial(
-                    device.Simd, m, n, k, a.Offset(aOffsets[i]), b.Offset(bOffsets[i]), c + cOffsets[i], cStride, epilogue);
+                    device.Simd, m, n, k, a.Offset(aOffsets[i]), b.Offset(bOffsets[i]), c + cOffsets[i], cStride, epilogue.Offset(cOffsets[i]));
             }
         });
     }

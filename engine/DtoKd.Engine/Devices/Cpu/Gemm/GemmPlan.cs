@@ -218,16 +218,21 @@ internal unsafe struct GemmPlan<TKernel>
     private readonly void Tile(int block, int depth, int row, int column, int rows, int columns, in TilePanels panels)
     {
         bool last = _firstBlock + block == _depthBlocks - 1;
+        bool hasCompanion = last && _epilogue.Companion != null;
+        long offset = (row * _cStride) + column;
+        float* c = _c + offset, companion = hasCompanion ? _epilogue.Companion + offset : null;
         var epilogue = new TileEpilogue
         {
             AddC = _epilogue.Accumulate || _firstBlock + block > 0,
             Bias = last && _epilogue.Bias != null ? _epilogue.Bias + column : null,
+            Companion = hasCompanion ? companion - c : 0,
         };
-        float* c = _c + (row * _cStride) + column;
         if (rows == TKernel.Rows && columns == TKernel.Columns)
             TKernel.Tile(depth, panels, c, _cStride, epilogue);
         else
             TKernel.Edge(depth, panels, c, _cStride, epilogue, rows, columns);
+        if (last && _epilogue.Finish != null)
+            _epilogue.Finish(new FinishedTile(c, companion, _cStride, rows, columns));
     }
 
     /// <summary>Where a piece begins when whole panels are dealt out evenly to all pieces.</summary>

@@ -70,4 +70,7 @@ internal unsafe struct TileEpilogue
 
     /// <summary>The tile's column biases, or null.</summary>
     public float* Bias;
+
+    /// <summary>From C to what is needed right after the tile and asked for with it, in elements; 0 for nothing.</summary>
+    public long Companion;
 }

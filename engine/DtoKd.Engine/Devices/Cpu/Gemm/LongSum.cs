@@ -53,10 +53,10 @@ internal readonly unsafe struct LongSum
 
     private int AddTasks => (_m + _rowsPerTask - 1) / _rowsPerTask;
 
-    /// <summary>Whether a product is one: long, small, both operands read along their rows, without a bias.</summary>
+    /// <summary>Whether a product is one: long, small, both operands read along their rows, and nothing done to the sums.</summary>
     public static bool Fits(int m, int n, int k, MatrixView a, MatrixView b, in GemmEpilogue epilogue) =>
         k >= Shortest && m > 0 && n > 0 && (long)m * n <= LargestResult && a.RowStride == 1 && b.ColumnStride == 1
-        && epilogue.Bias == null;
+        && epilogue.Bias == null && epilogue.Finish == null;
 
     /// <inheritdoc cref="Gemm.Run"/>
     public static void Share(

@@ -4,12 +4,13 @@ namespace DtoKd.Engine.Gpu;
 
 internal sealed class MatMulGpu : IMatMulKernels
 {
-    public void Product(Tensor a, Tensor b, Tensor? bias, Tensor y, bool accumulate)
+    public void Product(Tensor a, Tensor b, Tensor? bias, Tensor y, bool accumulate, ProductEnd end)
     {
         if (y.Count == 0)
             return;
         var shape = new MatMulPlan(a, b, y);
         Run(a, b, bias, y, accumulate, shape, ProductPlan.For(ProductOperands.ShapeOf(a, b, shape), (GpuDevice)y.Device));
+        end.Run(y);
     }
 
     /// <summary>A product with a given kernel and cut.</summary>
