@@ -207,28 +207,25 @@ public sealed class DeiT : VisionModel
         public Tensor Forward(Tensor x, int? first = null)
         {
             using var scope = x.Step!.Scope();
-            x = first is { } count
-                ? Op.Residual(
-                    x,
-                    (y, shortcut) => _projection.Forward(AttentionOf(_norm1.Forward(y), count), shortcut),
-                    dropPath,
-                    Op.Slice(x, 1, 0, count))
-                : Op.Residual(
-                    x,
-                    (y, shortcut) => _projection.Forward(Op.SelfAttention(_qkv.Forward(_norm1.Forward(y)), heads), shortcut),
-                    dropPath);
+            x = Op.Residual(
+                x,
+                (y, shortcut) => _projection.Forward(Attention(_norm1.Forward(y), first), shortcut),
+                dropPath,
+                first is { } count ? Op.Slice(x, 1, 0, count) : null);
             return scope.Return(Op.Residual(x, (y, shortcut) => _mlp.Forward(_norm2.Forward(y), shortcut), dropPath));
         }
 
-        /// <summary>Attention of the first tokens to all: every token has a key and a value, those alone have queries.</summary>
-        private Tensor AttentionOf(Tensor tokens, int first)
+        /// <summary>Of all tokens to all, or of the first: then every token has a key and a value, those alone have queries.</summary>
+        private Tensor Attention(Tensor tokens, int? first)
         {
+            if (first is not { } count)
+                return Op.SelfAttention(_qkv.Forward(tokens), heads);
             // Rows of the weight: queries, keys, values.
             Tensor weight = tokens.Step!.Use(_qkv.Weight), bias = tokens.Step.Use(_qkv.Bias!);
-            var q = Op.Linear(Op.Slice(tokens, 1, 0, first), Op.Slice(weight, 0, 0, size), Op.Slice(bias, 0, 0, size));
+            var q = Op.Linear(Op.Slice(tokens, 1, 0, count), Op.Slice(weight, 0, 0, size), Op.Slice(bias, 0, 0, size));
             var kv = Heads(Op.Linear(tokens, Op.Slice(weight, 0, size), Op.Slice(bias, 0, size)));
             var y = Op.Attention(Heads(q), Op.Slice(kv, 0, 0, 1), Op.Slice(kv, 0, 1));
-            return Op.Reshape(Op.Permute(y, 0, 1, 3, 2, 4), [tokens.Shape[0], first, size]);
+            return Op.Reshape(Op.Permute(y, 0, 1, 3, 2, 4), [tokens.Shape[0], count, size]);
         }
 
         /// <summary>[N, T, parts D] as [parts, N, heads, T, D / heads].</summary>
