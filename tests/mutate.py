@@ -36,6 +36,8 @@ MUTANTS = [
     ("Reduce/Amax.cs", " / Sum(chosen, _axes, keepAxes: true)", ""),
     ("MatMul/MatMul.cs", "Give(0, dy, Transposed(into.Step, _b)", "Give(0, dy, Transposed(into.Step, Op.Neg(_b))"),
     ("Linear/Linear.cs", "Sum(rows, [0])", "Affine(Sum(rows, [0]), -1)"),
+    ("Linear/Linear.cs", "ProductEnd.Times(AsRows", "ProductEnd.Add(AsRows"),
+    ("Linear/Linear.cs", "into.Give(3, dy)", "into.Give(3, Affine(dy, -1))"),
     ("Conv2d/Conv2d.cs", "into.Give(2, SumToChannels(dy))", "into.Give(2, Affine(SumToChannels(dy), -1))"),
     ("Conv2d/Cpu/Conv2d.Cpu.cs", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Height", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Width"),
     ("BatchNorm/BatchNorm.Cpu.cs", "norm.Batch ? -scale * rstd", "norm.Batch ? scale * rstd"),

@@ -125,6 +125,8 @@ public class GuardPageTests
     {
         yield return ("exp", new("", [Float(n)], t => Op.Exp(t[0])));
         yield return ("gelu", new("", [Float(n)], t => Op.Gelu(t[0])));
+        yield return ("mlp", new("", [Float(3, n), Float(5, n), Float(5), Float(n, 5), Float(n), Float(3, n)],
+            t => Op.Mlp(t[0], t[1], t[2], t[3], t[4], t[5])));
         yield return ("mul", new("", [Float(n), Float(n)], t => Op.Mul(t[0], t[1])));
         yield return ("mul by a row", new("", [Float(3, n), Float(n)], t => Op.Mul(t[0], t[1])));
         yield return ("add a column", new("", [Float(3, n), Float(3, 1)], t => Op.Add(t[0], t[1])));
