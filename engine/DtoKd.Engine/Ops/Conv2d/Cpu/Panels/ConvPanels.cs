@@ -25,6 +25,9 @@ internal static unsafe class ConvPanels
     private const int BlockPanels = 4;
     private const long LargeWeights = 1 << 21;
 
+    // 4 KiB: at multiples of that all rows lie in one set of an L1 of 32 KiB, and drive one another out.
+    private const int SetStride = 1024;
+
     // Enough for 16 threads to end nearly together.
     private const int EnoughTasks = 32;
 
@@ -41,12 +44,17 @@ internal static unsafe class ConvPanels
         int panels = Pieces(g.GroupO, TKernel.Rows);
         long pixels = (long)g.N * g.OH * g.OW;
         long pixelPanels = (pixels + TKernel.Columns - 1) / TKernel.Columns;
-        var storage = device.Pool.Rent((long)g.Groups * depthBlocks * panels * PanelLength<TKernel>(depth) * sizeof(float), "conv2d");
+        bool inPlace = ReadsInPlace<TKernel>(g, w);
+        var storage = device.Pool.Rent(
+            inPlace ? 0 : (long)g.Groups * depthBlocks * panels * PanelLength<TKernel>(depth) * sizeof(float), "conv2d");
         try
         {
-            float* packed = (float*)storage.Address;
-            device.Team.For(g.Groups * panels, task =>
-                PackWeights<TKernel>(g, w, task / panels, task % panels, panels, depth, packed));
+            float* packed = inPlace ? null : (float*)storage.Address;
+            if (!inPlace)
+            {
+                device.Team.For(
+                    g.Groups * panels, task => PackWeights<TKernel>(g, w, task / panels, task % panels, panels, depth, packed));
+            }
 
             int spread = (long)g.GroupO * steps > LargeWeights ? 2 : 1;
             int parts = Pieces(panels, BlockChannels / spread / TKernel.Rows), perPart = Pieces(panels, parts);
@@ -61,9 +69,11 @@ internal static unsafe class ConvPanels
                 int part = task % parts, group = task / parts % g.Groups;
                 long first = task / parts / g.Groups * (long)perBlock * TKernel.Columns;
                 int count = (int)Math.Min(perBlock * TKernel.Columns, pixels - first);
+                // What this thread takes next is only likely, and a wrong guess costs little.
+                long next = first + ((long)perBlock * TKernel.Columns * device.Team.Threads);
                 Block<V, TKernel>(
-                    g, source, group, part * perPart, Math.Min(perPart, panels - (part * perPart)), panels, first, count, depth, x,
-                    packed, stored, y);
+                    g, source, group, part * perPart, Math.Min(perPart, panels - (part * perPart)), panels, first, count, next, depth, x,
+                    w, packed, stored, y);
             });
         }
         finally
@@ -74,7 +84,7 @@ internal static unsafe class ConvPanels
 
     private static void Block<V, TKernel>(
         Conv2dGeometry g, ConvPixels source, int group, int firstPanel, int panelCount, int panels, long firstPixel, int pixels,
-        int depth, float* x, float* packed, in ConvEpilogue epilogue, float* y)
+        long nextPixel, int depth, float* x, ConvWeight w, float* packed, in ConvEpilogue epilogue, float* y)
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
@@ -86,16 +96,24 @@ internal static unsafe class ConvPanels
         float* sums = PackBuffers.B((long)rows * stride);
         var runs = stackalloc PixelRun[stride];
         int runCount = source.Runs(firstPixel, pixels, TKernel.Columns, runs);
+        var ahead = stackalloc PrefetchedBlock[stride];
         var tile = default(TileEpilogue);
         for (int k = 0; k < steps; k += depth)
         {
             int length = Math.Min(depth, steps - k);
             bool isLast = k + length == steps;
             source.Gather<V>(x, group, k, length, runs, runCount, TKernel.Columns, b);
-            float* a = packed + (((((long)group * Pieces(steps, depth)) + (k / depth)) * panels) + firstPanel) * PanelLength<TKernel>(depth);
-            for (int i = 0; i < panelCount; i++, a += PanelLength<TKernel>(depth))
+            int asked = 0, aheadCount = isLast ? source.Ahead(x, group, 0, depth, nextPixel, pixels, ahead)
+                : source.Ahead(x, group, k + depth, Math.Min(depth, steps - k - depth), firstPixel, pixels, ahead);
+            bool inPlace = packed == null;
+            float* a = inPlace ? w.Data + (group * w.GroupStride) + (firstPanel * TKernel.Rows * w.TargetStride) + k
+                : packed + (((((long)group * Pieces(steps, depth)) + (k / depth)) * panels) + firstPanel) * PanelLength<TKernel>(depth);
+            long panelStride = inPlace ? TKernel.Rows * w.TargetStride : PanelLength<TKernel>(depth);
+            for (int i = 0; i < panelCount; i++, a += panelStride)
             {
-                var nextPanel = new PrefetchedBlock(a + PanelLength<TKernel>(depth), 0, 1, PanelLength<TKernel>(depth));
+                int filled = Math.Min(TKernel.Rows, g.GroupO - ((firstPanel + i) * TKernel.Rows));
+                var nextPanel = inPlace ? new PrefetchedBlock(a + panelStride, w.TargetStride, TKernel.Rows, length)
+                    : new PrefetchedBlock(a + panelStride, 0, 1, panelStride);
                 for (int j = 0; j < pixelPanels; j++)
                 {
                     int at = j * TKernel.Columns;
@@ -104,10 +122,17 @@ internal static unsafe class ConvPanels
                         g, group, (firstPanel + i) * TKernel.Rows, TKernel.Rows, firstPixel + at, Math.Min(TKernel.Columns, pixels - at));
                     if (isLast)
                         place.Prefetch(epilogue, y);
-                    TKernel.Tile(
-                        length,
-                        new TilePanels(a, TKernel.Rows, b + ((long)at * length), TKernel.Columns) { Fetch = &nextPanel },
-                        c, stride, tile);
+                    while (asked < aheadCount && ahead[asked].IsDone)
+                        asked++;
+                    var operands = new TilePanels(a, inPlace ? 1 : TKernel.Rows, b + ((long)at * length), TKernel.Columns)
+                    {
+                        ARowStride = inPlace ? w.TargetStride : 1,
+                        Fetch = asked < aheadCount && nextPanel.IsDone ? ahead + asked : &nextPanel,
+                    };
+                    if (filled == TKernel.Rows && 2 * (pixels - at) > TKernel.Columns)
+                        TKernel.Tile(length, operands, c, stride, tile);
+                    else
+                        TKernel.Edge(length, operands, c, stride, tile, filled, Math.Min(TKernel.Columns, pixels - at));
                     if (isLast)
                         place.Store<V>(epilogue, c, stride, y);
                 }
@@ -116,6 +141,12 @@ internal static unsafe class ConvPanels
             tile.AddC = true;
         }
     }
+
+    /// <summary>Whether the kernel reads the weights where they lie: whole rows, that do not share a set of the L1.</summary>
+    private static bool ReadsInPlace<TKernel>(Conv2dGeometry g, ConvWeight w)
+        where TKernel : struct, IMicroKernel =>
+        TKernel.ReadsScatteredRows && g.KernelArea == 1 && w.SourceStride == 1 && w.TargetStride % SetStride != 0
+        && g.GroupO % TKernel.Rows % TKernel.RowStep == 0;
 
     /// <summary>Orders the weights as the tiles read them: [group][block of steps][panel][step, TKernel.Rows].</summary>
     private static void PackWeights<TKernel>(
@@ -218,8 +249,7 @@ internal struct PixelRun
 internal sealed unsafe class ConvPixels
 {
     // The same pixels of the channels that come next: no hardware sees that pattern.
-    private const int PointsAhead = 16;
-    private const int WindowsAhead = 3;
+    private const int ChannelsAhead = 3;
 
     private readonly Conv2dGeometry _g;
 
@@ -256,6 +286,25 @@ internal sealed unsafe class ConvPixels
         return number;
     }
 
+    /// <summary>Names what <see cref="Gather"/> will read of some channels, where pixels do not mix: an image at a time.</summary>
+    /// <returns>How many parts.</returns>
+    public int Ahead(float* x, int group, int firstChannel, int channels, long firstPixel, int count, PrefetchedBlock* parts)
+    {
+        if (_g.KernelArea > 1 || _g.Stride != 1 || _g.Padding != 0)
+            return 0;
+        long area = (long)_g.H * _g.W, last = Math.Min(firstPixel + count, _g.N * area);
+        int number = 0;
+        for (long pixel = firstPixel; pixel < last;)
+        {
+            long image = pixel / area, within = pixel % area, length = Math.Min(last - pixel, area - within);
+            long channel = (((image * _g.Groups) + group) * _g.GroupC) + firstChannel;
+            parts[number++] = new PrefetchedBlock(x + (channel * area) + within, area, channels, length);
+            pixel += length;
+        }
+
+        return number;
+    }
+
     /// <summary>Copies steps of one group into panels [panel][step, panel width], zeros where the image ends.</summary>
     /// <param name="x">All images.</param>
     /// <param name="group">The group.</param>
@@ -271,32 +320,58 @@ internal sealed unsafe class ConvPixels
     {
         int area = _g.KernelArea, kernelWidth = _g.Kernel.Width, stride = _g.Stride.Width, height = _g.H, width = _g.W;
         int down = _g.Dilation.Height, right = _g.Dilation.Width;
-        long plane = (long)height * width, ahead = area == 1 ? PointsAhead : WindowsAhead;
+        long plane = (long)height * width;
+        if (area == 1 && stride == 1 && _g.Padding == 0)
+        {
+            for (int r = 0; r < runCount; r++)
+            {
+                var run = runs[r];
+                long firstChannel = (((long)run.Image * _g.Groups) + group) * _g.GroupC + first;
+                Points<V>(
+                    x + (firstChannel * plane) + ((long)run.Row * width) + run.Column, plane, _gate == null ? null : _gate + firstChannel, steps,
+                    run.Count, panel, to + ((long)(run.At / panel) * panel * steps) + (run.At % panel));
+            }
+
+            return;
+        }
+
         for (int r = 0; r < runCount; r++)
         {
             var run = runs[r];
             float* target = to + ((long)(run.At / panel) * panel * steps) + (run.At % panel);
-            long firstChannel = (((long)run.Image * _g.Groups) + group) * _g.GroupC;
-            float* image = x + (firstChannel * plane), gate = _gate == null ? null : _gate + firstChannel;
+            float* image = x + ((((long)run.Image * _g.Groups) + group) * _g.GroupC * plane);
             int channel = first / area, tap = first % area;
             for (int k = 0; k < steps; k++, target += panel)
             {
                 int row = run.Row + (tap / kernelWidth * down), column = run.Column + (tap % kernelWidth * right);
                 float* from = image + (channel * plane) + ((long)row * width) + column;
                 if (tap % kernelWidth == 0)
-                    Prefetch(from + (ahead * plane), run.Count * stride);
-                float factor = gate == null ? 1 : gate[channel];
+                    Prefetch(from + (ChannelsAhead * plane), run.Count * stride);
                 if (++tap == area)
                     (channel, tap) = (channel + 1, 0);
                 if (row < 0 || row >= height)
                     Zero<V>(target, run.Count);
-                else if (gate != null)
-                    Scale<V>(from, factor, target, run.Count);
                 else if (column >= 0 && column + (run.Count * stride) <= width)
                     Copy<V>(from, stride, target, run.Count);
                 else
                     CopyInside<V>(from, stride, column, width, target, run.Count);
             }
+        }
+    }
+
+    /// <summary>Copies neighbouring pixels of some channels, each channel's multiplied by its gate if there is one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Points<V>(float* from, long plane, float* gate, int channels, int count, int panel, float* to)
+        where V : unmanaged, IFloatLane<V>
+    {
+        int whole = count / V.Width * V.Width, rest = count - whole;
+        for (int k = 0; k < channels; k++, from += plane, to += panel)
+        {
+            var f = V.Broadcast(gate == null ? 1 : gate[k]);
+            for (int i = 0; i < whole; i += V.Width)
+                V.Store(V.Load(from + i) * f, to + i);
+            if (rest > 0)
+                V.StorePart(V.LoadPart(from + whole, rest, 0) * f, to + whole, rest);
         }
     }
 
@@ -309,19 +384,6 @@ internal sealed unsafe class ConvPixels
             V.Store(V.Of(0), target + i);
         for (; i < count; i++)
             target[i] = 0;
-    }
-
-    // Of a gated x pixels do not mix: a run lies inside its image.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Scale<V>(float* from, float factor, float* target, int count)
-        where V : unmanaged, IFloatLane<V>
-    {
-        var f = V.Broadcast(factor);
-        int i = 0;
-        for (; i + V.Width <= count; i += V.Width)
-            V.Store(V.Load(from + i) * f, target + i);
-        for (; i < count; i++)
-            target[i] = from[i] * factor;
     }
 
     /// <summary>Copies every stride-th element; the elements between them are read too, and those behind the last one.</summary>

@@ -62,9 +62,8 @@ internal static unsafe class Winograd
         where TKernel : struct, IMicroKernel
         where TTransform : struct, IWinogradTransform
     {
-        int panels = (g.GroupO + TKernel.Rows - 1) / TKernel.Rows;
-        var storage = device.Pool.Rent(
-            (long)g.Groups * Elements * panels * TKernel.Rows * g.GroupC * sizeof(float), "conv2d");
+        int panels = (g.GroupO + TKernel.Rows - 1) / TKernel.Rows, chunks = (g.GroupC + ChannelBlock - 1) / ChannelBlock;
+        var storage = device.Pool.Rent(g.Groups * chunks * panels * Elements * KernelStride<V, TKernel>(g) * sizeof(float), "conv2d");
         try
         {
             float* u = (float*)storage.Address;
@@ -119,29 +118,30 @@ internal static unsafe class Winograd
                     x, (group * g.GroupC) + c + k, block, band, v + (k * columns), columns, panelStride, elementStride);
             }
 
-            float* chunk = u + (((long)group * g.GroupC) + c) * Elements * panels * TKernel.Rows;
-            for (int i = 0; i < panelCount; i++)
+            float* weights = u + (Panel(g, group, c, firstPanel, panels) * Elements * KernelStride<V, TKernel>(g));
+            for (int i = 0; i < panelCount; i++, weights += Elements * KernelStride<V, TKernel>(g))
             {
                 float* sums = m + (i * kept);
                 int firstChannel = (firstPanel + i) * TKernel.Rows;
-                int channels = c + depth < g.GroupC ? 0 : Math.Min(TKernel.Rows, g.GroupO - firstChannel);
+                int rows = Math.Min(TKernel.Rows, g.GroupO - firstChannel), channels = c + depth < g.GroupC ? 0 : rows;
                 tiles.Prefetch(block, (group * g.GroupO) + firstChannel, channels, epilogue, y);
                 for (int e = 0; e < elements; e++)
                 {
-                    float* weights = WeightsOf(e);
-                    var next = new PrefetchedBlock(e + 1 < elements ? WeightsOf(e + 1) : weights, 0, 1, TKernel.Rows * depth);
+                    float* kernels = KernelsOf(e);
+                    var next = new PrefetchedBlock(
+                        e + 1 < elements ? KernelsOf(e + 1) : weights + (Elements * KernelStride<V, TKernel>(g)), 0, 1, TKernel.Rows * depth);
                     for (int panel = 0; panel < usedPanels; panel++)
                     {
                         int used = count - (panel * columns);
                         float* to = sums + (((panel * elements) + e) * sumStride);
-                        var operands = new TilePanels(weights, TKernel.Rows, v + (panel * panelStride) + (e * elementStride), columns)
+                        var operands = new TilePanels(kernels, TKernel.Rows, v + (panel * panelStride) + (e * elementStride), columns)
                         {
                             Fetch = &next,
                         };
-                        if (2 * used > columns)
+                        if (rows == TKernel.Rows && 2 * used > columns)
                             TKernel.Tile(depth, operands, to, columns, tile);
                         else
-                            TKernel.Edge(depth, operands, to, columns, tile, TKernel.Rows, used);
+                            TKernel.Edge(depth, operands, to, columns, tile, rows, Math.Min(columns, used));
                     }
                 }
 
@@ -152,53 +152,52 @@ internal static unsafe class Winograd
                         (group * g.GroupO) + firstChannel + o, epilogue, y);
                 }
 
-                float* WeightsOf(int element) =>
-                    chunk + ((((long)TTransform.KernelElement(element) * panels) + firstPanel + i) * TKernel.Rows * depth);
+                float* KernelsOf(int element) => weights + (TTransform.KernelElement(element) * KernelStride<V, TKernel>(g));
             }
 
             tile.AddC = true;
         }
     }
 
-    /// <summary>
-    /// U = G g G' for one panel of target channels: [group][block of channels][element][panel][channel, TKernel.Rows].
-    /// </summary>
-    private static void TransformWeights<V, TKernel, TTransform>(Conv2dGeometry g, ConvWeight w, int group, int panel, int panels, float* u)
+    /// <summary>From one element of a panel's transformed kernels to the next, whose vectors run over the end.</summary>
+    private static long KernelStride<V, TKernel>(Conv2dGeometry g)
+        where V : unmanaged, IFloatLane<V>
+        where TKernel : struct, IMicroKernel => (Math.Min(g.GroupC, ChannelBlock) * TKernel.Rows) + V.Width;
+
+    /// <summary>The place of a panel: [group][block of channels][panel].</summary>
+    private static long Panel(Conv2dGeometry g, int group, int channel, int panel, int panels) =>
+        ((((long)group * ((g.GroupC + ChannelBlock - 1) / ChannelBlock)) + (channel / ChannelBlock)) * panels) + panel;
+
+    /// <summary>U = G g G' for one panel of target channels: [element][channel, TKernel.Rows] for each block of channels.</summary>
+    private static void TransformWeights<V, TKernel, TTransform>(
+        Conv2dGeometry g, ConvWeight w, int group, int panel, int panels, float* u)
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
         where TTransform : struct, IWinogradTransform
     {
         int rows = TKernel.Rows, filled = Math.Min(rows, g.GroupO - (panel * rows)), block = Math.Min(g.GroupC, ChannelBlock);
-        float* kernels = PackBuffers.A((Taps * block * rows) + Packing.Overrun + V.Width);
-        float* elements = PackBuffers.B(Elements * ((block * rows) + V.Width));
+        int stride = checked((int)KernelStride<V, TKernel>(g));
+        float* taps = PackBuffers.A((Taps * block * rows) + Packing.Overrun + V.Width);
         float* from = w.Data + (group * w.GroupStride) + (panel * rows * w.TargetStride);
         for (int first = 0; first < g.GroupC; first += block)
         {
-            int depth = Math.Min(block, g.GroupC - first), elementStride = (depth * rows) + V.Width;
+            int depth = Math.Min(block, g.GroupC - first);
             if (w.SourceStride == Taps)
             {
-                Packing.Pack(from + (first * Taps), w.TargetStride, 1, filled, depth * Taps, rows, kernels);
+                Packing.Pack(from + (first * Taps), w.TargetStride, 1, filled, depth * Taps, rows, taps);
             }
             else
             {
                 for (int c = 0; c < depth; c++)
-                    Packing.Pack(from + ((first + c) * w.SourceStride), w.TargetStride, 1, filled, Taps, rows, kernels + (c * Taps * rows));
+                    Packing.Pack(from + ((first + c) * w.SourceStride), w.TargetStride, 1, filled, Taps, rows, taps + (c * Taps * rows));
             }
 
+            // A vector of kernels, of target channels that lie side by side; what it spills over is written later.
+            float* to = u + (Panel(g, group, first, panel, panels) * Elements * stride);
             for (int c = 0; c < depth; c++)
             {
                 for (int r = 0; r < rows; r += V.Width)
-                {
-                    TTransform.Kernels<V>(
-                        kernels + (((c * Taps) + w.FirstTap) * rows) + r, w.TapStride * rows, elements + (c * rows) + r, elementStride);
-                }
-            }
-
-            float* to = u + ((((long)group * g.GroupC) + first) * Elements * panels * rows) + ((long)panel * depth * rows);
-            for (int e = 0; e < Elements; e++)
-            {
-                new Span<float>(elements + (e * elementStride), depth * rows).CopyTo(
-                    new Span<float>(to + ((long)e * panels * depth * rows), depth * rows));
+                    TTransform.Kernels<V>(taps + (((c * Taps) + w.FirstTap) * rows) + r, w.TapStride * rows, to + (c * rows) + r, stride);
             }
         }
     }

@@ -70,9 +70,13 @@ internal static unsafe class WinogradGradient
             {
                 for (int i = 0; i < rows; i += TKernel.Rows)
                 {
-                    TKernel.Tile(
-                        count, new TilePanels(a + ((long)i * count), TKernel.Rows, b + ((long)j * count), TKernel.Columns),
-                        to + ((long)i * columns) + j, columns, epilogue);
+                    var operands = new TilePanels(a + ((long)i * count), TKernel.Rows, b + ((long)j * count), TKernel.Columns);
+                    int usedRows = Math.Min(TKernel.Rows, g.GroupO - i), usedColumns = Math.Min(TKernel.Columns, g.GroupC - j);
+                    float* sum = to + ((long)i * columns) + j;
+                    if (usedRows == TKernel.Rows && 2 * usedColumns > TKernel.Columns)
+                        TKernel.Tile(count, operands, sum, columns, epilogue);
+                    else
+                        TKernel.Edge(count, operands, sum, columns, epilogue, usedRows, usedColumns);
                 }
             }
         }
