@@ -80,7 +80,7 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
         var fetch = panels.Fetch;
         float* next = fetch != null ? fetch->At : a, rowEnd = fetch != null ? fetch->RowEnd : (float*)nuint.MaxValue;
         long nextStep = fetch != null ? PrefetchedBlock.LineElements : 0;
-        float* ahead = c, lastRow = c + ((edge.Rows - 1) * cStride);
+        long ahead = 0, lastRow = (edge.Rows - 1) * cStride;
         long companion = epilogue.Companion;
         Vector512<float> c00 = default, c01 = default;
         Vector512<float> c10 = default, c11 = default;
@@ -109,14 +109,14 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
                     rowEnd = fetch->RowEnd;
                 }
 
-                // The lines of C arrive while the sums are made, and those of its companion as far as the L2: the L1 waits for
-                // two dozen lines at most, and the operands come through it too.
-                Sse.Prefetch0(ahead);
-                Sse.Prefetch0(ahead + (2 * Width) - 1);
-                Sse.Prefetch1(ahead + companion);
-                Sse.Prefetch1(ahead + companion + (2 * Width) - 1);
-                if (ahead != lastRow)
-                    ahead += cStride;
+                // The lines of C arrive while the sums are made. They are asked for again and again, row after row without a branch,
+                // so that A and B do not drive them out of the L1 before they are written. Those of its companion come as far as
+                // the L2: the L1 waits for two dozen lines at most, and the operands come through it too.
+                Sse.Prefetch0(c + ahead);
+                Sse.Prefetch0(c + ahead + (2 * Width) - 1);
+                Sse.Prefetch1(c + ahead + companion);
+                Sse.Prefetch1(c + ahead + companion + (2 * Width) - 1);
+                ahead = (ahead + cStride) & ((ahead - lastRow) >> 63);
             }
 
             var b0 = Vector512.Load(b);
@@ -238,7 +238,7 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
         var fetch = panels.Fetch;
         float* next = fetch != null ? fetch->At : a, rowEnd = fetch != null ? fetch->RowEnd : (float*)nuint.MaxValue;
         long nextStep = fetch != null ? PrefetchedBlock.LineElements : 0;
-        float* ahead = c, lastRow = c + ((edge.Rows - 1) * cStride);
+        long ahead = 0, lastRow = (edge.Rows - 1) * cStride;
         long companion = epilogue.Companion;
         Vector512<float> c00 = default;
         Vector512<float> c10 = default;
@@ -267,14 +267,14 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
                     rowEnd = fetch->RowEnd;
                 }
 
-                // The lines of C arrive while the sums are made, and those of its companion as far as the L2: the L1 waits for
-                // two dozen lines at most, and the operands come through it too.
-                Sse.Prefetch0(ahead);
-                Sse.Prefetch0(ahead + Width - 1);
-                Sse.Prefetch1(ahead + companion);
-                Sse.Prefetch1(ahead + companion + Width - 1);
-                if (ahead != lastRow)
-                    ahead += cStride;
+                // The lines of C arrive while the sums are made. They are asked for again and again, row after row without a branch,
+                // so that A and B do not drive them out of the L1 before they are written. Those of its companion come as far as
+                // the L2: the L1 waits for two dozen lines at most, and the operands come through it too.
+                Sse.Prefetch0(c + ahead);
+                Sse.Prefetch0(c + ahead + Width - 1);
+                Sse.Prefetch1(c + ahead + companion);
+                Sse.Prefetch1(c + ahead + companion + Width - 1);
+                ahead = (ahead + cStride) & ((ahead - lastRow) >> 63);
             }
 
             var b0 = Vector512.Load(b);
