@@ -76,7 +76,7 @@ public unsafe class Pool
             LiveBytes += block.BlockBytes;
             LiveBlocks++;
             PeakBytes = Math.Max(PeakBytes, LiveBytes);
-            return block.For(bytes);
+            return block.Begin(bytes);
         }
     }
 

@@ -26,7 +26,7 @@ internal sealed class Storage
     /// <summary>Begins the block's use, by its first holder.</summary>
     /// <param name="bytes">How much of it is wanted.</param>
     /// <returns>The storage itself.</returns>
-    public Storage For(long bytes)
+    public Storage Begin(long bytes)
     {
         Bytes = bytes;
         _references = 1;

@@ -45,7 +45,7 @@ internal sealed unsafe partial class GuardedPool(GuardedSide side) : Pool
             throw new InsufficientMemoryException($"mprotect: error {Marshal.GetLastPInvokeError()}");
         new Span<byte>((void*)start, checked((int)inner)).Fill(0xff);
         Interlocked.Increment(ref _live);
-        return new Storage(this, side == GuardedSide.Before ? start : start + (nint)(inner - bytes), inner).For(bytes);
+        return new Storage(this, side == GuardedSide.Before ? start : start + (nint)(inner - bytes), inner).Begin(bytes);
     }
 
     internal override void Return(Storage block)
