@@ -209,10 +209,10 @@ public sealed class DeiT : VisionModel
             using var scope = x.Step!.Scope();
             x = Op.Residual(
                 x,
-                (y, shortcut) => _projection.Forward(Attention(_norm1.Forward(y), first), shortcut),
+                y => _projection.Last(Attention(_norm1.Forward(y), first)),
                 dropPath,
                 first is { } count ? Op.Slice(x, 1, 0, count) : null);
-            return scope.Return(Op.Residual(x, (y, shortcut) => _mlp.Forward(_norm2.Forward(y), shortcut), dropPath));
+            return scope.Return(Op.Residual(x, y => _mlp.Last(_norm2.Forward(y)), dropPath));
         }
 
         /// <summary>Of all tokens to all, or of the first: then every token has a key and a value, those alone have queries.</summary>

@@ -126,8 +126,8 @@ public sealed class Swin : VisionModel
         public Tensor Forward(Tensor x)
         {
             using var scope = x.Step!.Scope();
-            x = Op.Residual(x, (y, shortcut) => _projection.Forward(Attention(_norm1.Forward(y)), shortcut), dropPath);
-            return scope.Return(Op.Residual(x, (y, shortcut) => _mlp.Forward(_norm2.Forward(y), shortcut), dropPath));
+            x = Op.Residual(x, y => _projection.Last(Attention(_norm1.Forward(y))), dropPath);
+            return scope.Return(Op.Residual(x, y => _mlp.Last(_norm2.Forward(y)), dropPath));
         }
 
         // Padding comes before the qkv product: as in the published networks, padded positions hold its bias and are attended.

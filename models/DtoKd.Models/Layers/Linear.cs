@@ -23,6 +23,11 @@ public sealed class Linear
     /// <summary>[outputs]; null without bias.</summary>
     public Parameter? Bias { get; }
 
-    /// <summary>Applies the layer to [..., inputs] and adds a shortcut, if there is one, of the result's shape.</summary>
-    public Tensor Forward(Tensor x, Tensor? shortcut = null) => Op.Linear(x, Weight, Bias?.Value, shortcut);
+    /// <summary>Applies the layer to [..., inputs].</summary>
+    public Tensor Forward(Tensor x) => Op.Linear(x, Weight, Bias?.Value);
+
+    /// <summary>The layer as the last one of a branch of <see cref="Op.Residual"/>.</summary>
+    /// <param name="x">[..., inputs].</param>
+    /// <returns>[..., outputs], computed where it is added to the shortcut.</returns>
+    public Addend Last(Tensor x) => Addend.Linear(x, Weight, Bias?.Value);
 }

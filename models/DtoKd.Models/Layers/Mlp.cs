@@ -19,7 +19,8 @@ public sealed class Mlp
         _second = new Linear(scope["fc2"], hidden, size, initialiser: initialiser);
     }
 
-    /// <summary>Applies the layers to [..., size] and adds a shortcut, if there is one, of that shape.</summary>
-    public Tensor Forward(Tensor x, Tensor? shortcut = null) =>
-        Op.Mlp(x, _first.Weight, _first.Bias?.Value, _second.Weight, _second.Bias?.Value, shortcut);
+    /// <summary>The layers as the last ones of a branch of <see cref="Op.Residual"/>.</summary>
+    /// <param name="x">[..., size].</param>
+    /// <returns>[..., size], computed where it is added to the shortcut.</returns>
+    public Addend Last(Tensor x) => Addend.Mlp(x, _first.Weight, _first.Bias?.Value, _second.Weight, _second.Bias?.Value);
 }

@@ -11,30 +11,16 @@ public static partial class Op
     /// </summary>
     /// <param name="x">[N, ...] floats.</param>
     /// <param name="branch">
-    /// From [n, ...] to the shape of so many samples of the shortcut, each sample by itself; n is the number of samples kept,
-    /// which may be 0.
+    /// From [n, ...] to what is added to so many samples of the shortcut, of their shape, each sample by itself; n is the number of
+    /// samples kept, which may be 0. A tensor will do; a branch that ends in a product says <see cref="Addend.Linear"/> or
+    /// <see cref="Addend.Mlp"/>, and the shortcut is added where the sums are made.
     /// </param>
     /// <param name="p">In 0 .. 1; counts in training steps only.</param>
     /// <param name="shortcut">[N, ...], what the branch's result is added to; x when null.</param>
     /// <returns>A tensor of the shortcut's shape. Which samples are dropped depends on the step's seed and number, and on how many
     /// random operations came before in it.</returns>
     /// <exception cref="ArgumentException">p is no probability, x a scalar, or the branch's shape is not the shortcut's.</exception>
-    public static Tensor Residual(Tensor x, Func<Tensor, Tensor> branch, double p = 0, Tensor? shortcut = null) =>
-        Residual(x, (y, sum) => sum is null ? branch(y) : Add(sum, BranchOf(branch(y), sum.Shape)), p, shortcut);
-
-    /// <summary>
-    /// As the other method, for a branch whose last operation can add to its result, as a product does on its way to memory.
-    /// </summary>
-    /// <param name="x">[N, ...] floats.</param>
-    /// <param name="branch">
-    /// From [n, ...] to the shape of so many samples of the shortcut, each sample by itself. It adds its second argument, of the
-    /// result's shape, unless that is null.
-    /// </param>
-    /// <param name="p">In 0 .. 1; counts in training steps only.</param>
-    /// <param name="shortcut">[N, ...], what the branch's result is added to; x when null.</param>
-    /// <returns>A tensor of the shortcut's shape.</returns>
-    /// <exception cref="ArgumentException">p is no probability, x a scalar, or the branch's shape is not the shortcut's.</exception>
-    public static Tensor Residual(Tensor x, Func<Tensor, Tensor?, Tensor> branch, double p = 0, Tensor? shortcut = null)
+    public static Tensor Residual(Tensor x, Func<Tensor, Addend> branch, double p = 0, Tensor? shortcut = null)
     {
         const string op = "residual";
         var step = Step.Of(op, x, shortcut);
@@ -43,15 +29,15 @@ public static partial class Op
             throw new ArgumentException($"{op}: needs [N, ...], got a scalar");
         shortcut ??= x;
         if (!step.IsTraining || p == 0)
-            return BranchOf(branch(x, shortcut), shortcut.Shape);
+            return BranchOf(branch(x).AddTo(shortcut), shortcut.Shape);
         var random = step.NextRandom();
         // A card's kernels are chosen, and timed, by shape: there all samples take part. So they do where costs are planned.
         if (!step.Device.IsHost || !step.Device.Computes)
-            return Add(shortcut, BranchOf(DropSamples(branch(x, null), p, random), shortcut.Shape));
+            return Add(shortcut, BranchOf(DropSamples(branch(x).AddTo(null), p, random), shortcut.Shape));
 
         var kept = new SampleRuns(x.Shape[0], random, p);
         var samples = kept.Dropped == 0 ? x : Take(step, x, kept);
-        var added = BranchOf(branch(samples, null), shortcut.Shape.With(0, samples.Shape[0]));
+        var added = BranchOf(branch(samples).AddTo(null), shortcut.Shape.With(0, samples.Shape[0]));
         var y = step.New(shortcut.Shape, x.DType, op);
         kept.AddTo(step, y, shortcut, added);
         if (step.Tracks(shortcut, added))
@@ -60,7 +46,7 @@ public static partial class Op
     }
 
     /// <summary>What a branch has made, if it has the right shape.</summary>
-    private static Tensor BranchOf(Tensor y, Shape shape) => y.Shape == shape
+    internal static Tensor BranchOf(Tensor y, Shape shape) => y.Shape == shape
         ? y
         : throw new ArgumentException($"residual: the branch makes {y.Shape} of {shape}, expected the same shape");
 
@@ -201,11 +187,16 @@ public static partial class Op
         [
             new("outside of training", [Float(3, 5), Float(5)], t => Residual(t[0], x => Mul(x, t[1]), 0.4)),
             new("input as it is", [Float(3, 5)], t => Residual(t[0], x => x)),
+            new("a product", [Float(4, 5), Float(5, 5), Float(5)], t => Residual(t[0], x => Addend.Linear(x, t[1], t[2]))),
+            new("a perceptron", [Float(4, 5), Float(7, 5), Float(7), Float(5, 7), Float(5)],
+                t => Residual(t[0], x => Addend.Mlp(x, t[1], t[2], t[3], t[4]))),
             new("no samples", [Float(0, 5)], t => Residual(t[0], x => Exp(x))),
         ],
         Errors =
         [
             new("shape", [Float(3, 5)], t => Residual(t[0], x => Sum(x, [1])), "the branch makes [3] of [3, 5]"),
+            new("shape of a product", [Float(3, 5), Float(4, 5)], t => Residual(t[0], x => Addend.Linear(x, t[1])),
+                "linear: residual has shape [3, 5], expected [3, 4]"),
             new("scalar", [Float()], t => Residual(t[0], x => x), "needs [N, ...]"),
             new("p is NaN", [Float(3, 5)], t => Residual(t[0], x => x, double.NaN), "p is NaN"),
             new("integers", [Index(3, 5)], t => Residual(t[0], x => x), "needs a float tensor"),
