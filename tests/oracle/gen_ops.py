@@ -624,8 +624,53 @@ def composites():
              note='outputs: loss_ce, loss_bbox, loss_giou (unweighted, divided by the number of targets), matched query and target indices, image after image; no gradient through the matcher')
 
 
+def fused():
+    """What the engine does in one pass: norm, sum and ReLU. No sum is so near to zero that single precision does not know its
+    sign; the first channel's scale and shift are 0, so that there the ReLU sees the residual alone, with exact zeros in it."""
+    def continued(y, r, relu):
+        y = y if r is None else y + r
+        return F.relu(y) if relu else y
+
+    def settled(draw, before_relu):
+        while True:
+            inp = draw()
+            z = before_relu(**{k: torch.from_numpy(v.astype(np.float64)) for k, v in inp.items()}).abs()
+            if not ((z > 0) & (z < 1e-4)).any():
+                return inp
+
+    def channels(c):
+        w, b = R(c, m=1, a=.3), R(c)
+        w[0] = b[0] = 0
+        return {'w': w, 'b': b, 'running_mean': R(c), 'running_var': U(c, lo=.3, hi=2)}
+
+    def residual(*s):
+        r = R(*s)
+        r[:, 0] *= B(*r[:, 0].shape)
+        return {'r': r}
+
+    for s in ((4, 5, 3, 7), (6, 5), (2, 3, 9, 11), (3, 2, 4, 8)):
+        for train in (True, False):
+            for has_r, relu in ((False, True), (True, False), (True, True)):
+                def bn(x, w, b, running_mean, running_var, r=None, train=train, relu=relu):
+                    m, v = running_mean.clone(), running_var.clone()
+                    return continued(F.batch_norm(x, m, v, w, b, train, 0.1, 1e-5), r, relu), m, v
+
+                def draw(s=s, has_r=has_r):
+                    return {'x': R(*s, a=2, m=.7), **channels(s[1]), **(residual(*s) if has_r else {})}
+                inp = settled(draw, lambda bn=bn, **t: bn(**t, relu=False)[0])
+                case('batch_norm_add_relu', bn, inp, {'training': train, 'momentum': .1, 'eps': 1e-5, 'relu': relu},
+                     grad=['x', 'w', 'b'] + ['r'] * has_r, note='outputs: y, new running_mean, new running_var')
+    for (i, o, k, stride, g, n), has_r, relu in (((3, 16, 3, 1, 1, 9), False, True), ((6, 4, 1, 1, 2, 7), True, False), ((8, 16, 3, 2, 2, 11), True, True)):
+        def conv(x, k, w, b, running_mean, running_var, r=None, stride=stride, g=g, relu=relu):
+            y = F.conv2d(x, k, None, stride, k.shape[-1] // 2, 1, g)
+            return continued(F.batch_norm(y, running_mean, running_var, w, b, False, 0.1, 1e-5), r, relu)
+        m = -(-n // stride)
+        case('conv2d_batch_norm_add_relu', conv, {'x': R(2, i, n, n), 'k': R(o, i // g, k, k, a=.3), **channels(o), **(residual(2, o, m, m) if has_r else {})},
+             {'stride': stride, 'padding': k // 2, 'groups': g, 'eps': 1e-5, 'relu': relu}, grad=None, note='fixed statistics')
+
+
 if __name__ == '__main__':
-    for f in (elementwise, matmuls, convs, norms, losses, attention, sampling, indexing, reductions, linalg, composites):
+    for f in (elementwise, matmuls, convs, norms, losses, attention, sampling, indexing, reductions, linalg, composites, fused):
         f()
     os.makedirs(OUT, exist_ok=True)
     n = st.save(os.path.join(OUT, 'ops.safetensors'), T, {'seed': SEED, 'torch': torch.__version__})
