@@ -72,7 +72,7 @@ public static class Zoo
     /// <param name="spec">The images.</param>
     /// <param name="dropPath">In place of <see cref="ZooEntry.DropPath"/>; null for that.</param>
     /// <exception cref="ArgumentException">
-    /// The name is unknown (the message lists the known ones), the images do not fit, or there is no stochastic depth in it.
+    /// The name is unknown (the message says which are near), the images do not fit, or there is no stochastic depth in it.
     /// </exception>
     public static VisionModel Create(string name, ParameterScope scope, ImageSpec spec, double? dropPath = null)
     {
@@ -83,10 +83,10 @@ public static class Zoo
     }
 
     /// <summary>The entry of a name.</summary>
-    /// <exception cref="ArgumentException">The name is unknown; the message lists the known ones.</exception>
+    /// <exception cref="ArgumentException">The name is unknown; the message says which are near.</exception>
     public static ZooEntry Find(string name) =>
         Entries.FirstOrDefault(entry => entry.Name == name)
-        ?? throw new ArgumentException($"unknown model '{name}'; known are {string.Join(", ", Entries.Select(entry => entry.Name))}");
+        ?? throw new ArgumentException(KnownNames.Unknown("model", name, Entries.Select(entry => entry.Name)));
 
     private static ZooEntry Micro(string name, string summary, Func<ParameterScope, ImageSpec, double, VisionModel> declare) =>
         new(name, summary, declare) { Native = _small, DropPath = 0 };

@@ -145,10 +145,10 @@ public sealed class ZooTests : IDisposable
     }
 
     [Fact]
-    public void An_unknown_name_is_answered_with_the_known_ones()
+    public void An_unknown_name_is_answered_with_the_near_ones()
     {
         var exception = Assert.Throws<ArgumentException>(() => Zoo.Find("resnet51"));
-        Assert.Contains("regnety_micro", exception.Message);
+        Assert.Contains("did you mean resnet56 or resnet50", exception.Message);
     }
 
     [Fact]

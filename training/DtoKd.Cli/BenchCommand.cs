@@ -16,15 +16,18 @@ internal static class BenchCommand
     private const int OpIterations = 20;
     private const int WeighCalls = 2000;
 
+    // What is more than that is a slip, and would not be noticed before hours of filling memory.
+    private const int MostOfAll = 1 << 24;
+
     // Far beyond any cache, and small enough for a laptop.
     private const int CopiedMebibytes = 512;
 
     public static Command Create(Host host)
     {
-        var model = Name("MODEL", "network of the zoo");
-        var teacher = Name("TEACHER", "network of the zoo");
-        var student = Name("STUDENT", "network of the zoo");
-        var op = Name("NAME", string.Join(", ", OpWorkload.Names));
+        var model = Parsing.TextArgument("MODEL", "network of the zoo");
+        var teacher = Parsing.TextArgument("TEACHER", "network of the zoo");
+        var student = Parsing.TextArgument("STUDENT", "network of the zoo");
+        var op = Parsing.TextArgument("NAME", string.Join(", ", OpWorkload.Names));
         var batch = Count("BATCH", "images");
         var (m, n, k) = (Count("M", "rows"), Count("N", "columns"), Count("K", "terms of a sum"));
         var size = Count("MIB", "size of a block");
@@ -82,6 +85,8 @@ internal static class BenchCommand
         {
             foreach (var argument in arguments.OfType<Argument<int>>())
                 Require(argument.Name, parsed.GetValue(argument));
+            foreach (var rate in options.OfType<Option<double>>())
+                RequireRate(rate.Name, parsed.GetValue(rate));
             int runs = Require("--iterations", parsed.GetValue(iterations));
             using var where = device.Open(parsed, host);
             using var workload = prepare(where, parsed);
@@ -178,10 +183,14 @@ internal static class BenchCommand
 
     private static int ThreadsOf(Device device) => (device as CpuDevice)?.Team.Threads ?? 1;
 
-    private static Argument<string> Name(string name, string description) => new(name) { Description = description };
-
     private static Argument<int> Count(string name, string description) => Parsing.WholeArgument(name, description);
 
+    private static void RequireRate(string name, double value)
+    {
+        if (!(value is >= 0 and < 1))
+            throw new UsageException(FormattableString.Invariant($"{name} is {value}; it has to be at least 0 and below 1"));
+    }
+
     private static int Require(string name, int value) =>
-        value >= 1 ? value : throw new UsageException($"{name} is {value}; it has to be at least 1");
+        value is >= 1 and <= MostOfAll ? value : throw new UsageException($"{name} is {value}; it has to be in 1 .. {MostOfAll}");
 }

@@ -9,8 +9,8 @@ internal static class ConvertCommand
 {
     public static Command Create(Host host)
     {
-        var from = new Argument<string>("IN") { Description = "checkpoint: safetensors (also in shards), .pth or .pt" };
-        var to = new Argument<string>("OUT") { Description = "the safetensors file to write" };
+        var from = Parsing.TextArgument("IN", "checkpoint: safetensors (also in shards), .pth or .pt");
+        var to = Parsing.TextArgument("OUT", "the safetensors file to write");
         var scheme = Parsing.Text("--to", "NAMES", "whose names it has: timm or torchvision [timm]");
         var type = Parsing.Text("--dtype", "TYPE", "type of the weights: f32, f16 or bf16 [as they are]");
         var average = new Option<bool>("--ema") { Description = "take the averaged weights where the file has both" };

@@ -80,7 +80,8 @@ internal sealed class ExperimentVerb
         }
         catch (Exception failure) when (failure is TrainingDivergedException or AnomalyException)
         {
-            return Failure.Report(failure, _host.Error, Checkpoint(folder, display.Run));
+            string hint = failure is AnomalyException ? "a lower --lr may help" : "a lower --lr may help, --detect-anomaly names the operation";
+            return Failure.Report(failure, _host.Error, $"{Checkpoint(folder, display.Run)}; {hint}");
         }
         catch (IOException failure)
         {
@@ -124,7 +125,7 @@ internal sealed class ExperimentVerb
     {
         string last = Path.Combine(folder.CheckpointsOf(run), CheckpointFiles.Last);
         return File.Exists(last)
-            ? $"the last checkpoint of run {run} is {Paths.Shown(last)}"
-            : $"run {run} has no checkpoint yet";
+            ? $"the last checkpoint of run '{run}' is {Paths.Shown(last)}"
+            : $"run '{run}' has no checkpoint yet";
     }
 }

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using DtoKd.Cli.Display;
+using DtoKd.Cli.Options;
 using DtoKd.Models.Checkpoints;
 
 namespace DtoKd.Cli;
@@ -14,7 +15,7 @@ internal static class InspectCommand
 
     public static Command Create(Host host)
     {
-        var path = new Argument<string>("FILE") { Description = "checkpoint: safetensors (also in shards), .pth or .pt" };
+        var path = Parsing.TextArgument("FILE", "checkpoint: safetensors (also in shards), .pth or .pt");
         var json = DisplayOptions.Json();
         var command = new Command("inspect", "Lists the tensors of a checkpoint: name, type, shape and a checksum.") { path, json };
         command.SetAction(parsed =>

@@ -11,7 +11,7 @@ internal static class TuneCommand
 {
     public static Command Create(Host host)
     {
-        var model = new Argument<string>("MODEL") { Description = "network of the zoo" };
+        var model = Parsing.TextArgument("MODEL", "network of the zoo");
         var batch = Parsing.WholeArgument("BATCH", "images in a step");
         var device = new DeviceOptions();
         var command = new Command(

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
+using DtoKd.Models;
 
 namespace DtoKd.Cli;
 
@@ -8,25 +10,32 @@ internal sealed class UsageException(string message) : Exception(message)
     /// <summary>The first of what the parser did not understand.</summary>
     public static UsageException Of(ParseResult parsed)
     {
-        var command = parsed.CommandResult.Command;
-        bool isRoot = command is RootCommand;
-        string help = $"see '{Application.Name}{(isRoot ? "" : $" {command.Name}")} --help'";
-        if (parsed.UnmatchedTokens is [var token, ..])
-        {
-            return new UsageException(
-                token.StartsWith('-')
-                    ? $"unknown option '{token}'; known are {Names(command.Options)}; {help}"
-                    : isRoot
-                        ? $"unknown verb '{token}'; known are {Names(command.Subcommands)}; {help}"
-                        : $"'{token}' belongs to no option; {help}");
-        }
-
-        return new UsageException(
-            isRoot && parsed.Tokens.Count == 0
-                ? $"name a verb: {Names(command.Subcommands)}; {help}"
-                : $"{parsed.Errors[0].Message.TrimEnd('.')}; {help}");
+        string problem = Problem(parsed);
+        return new UsageException($"{problem}{(problem.EndsWith('?') ? " See" : "; see")} '{Path(parsed.CommandResult)} --help'");
     }
 
-    private static string Names(IEnumerable<Symbol> symbols) =>
-        string.Join(", ", symbols.Where(symbol => !symbol.Hidden).Select(symbol => symbol.Name));
+    private static string Problem(ParseResult parsed)
+    {
+        var command = parsed.CommandResult.Command;
+        bool hasVerbs = command.Subcommands.Count > 0;
+        if (parsed.UnmatchedTokens is [var token, ..])
+        {
+            return token.StartsWith('-') ? KnownNames.Unknown("option", token, Names(command.Options))
+                : hasVerbs ? KnownNames.Unknown("verb", token, Names(command.Subcommands))
+                : $"'{token}' belongs to no option";
+        }
+
+        if (hasVerbs)
+            return $"name a verb: {string.Join(", ", Names(command.Subcommands))}";
+        var missing = command.Arguments.FirstOrDefault(argument => !argument.HasDefaultValue && parsed.GetResult(argument) is not { Tokens.Count: > 0 });
+        return missing is null
+            ? parsed.Errors[0].Message.TrimEnd('.')
+            : $"{command.Name} needs {string.Join(' ', Names(command.Arguments))}; {missing.Name} is missing ({missing.Description})";
+    }
+
+    private static string Path(CommandResult command) =>
+        command.Parent is CommandResult parent ? $"{Path(parent)} {command.Command.Name}" : Application.Name;
+
+    private static IEnumerable<string> Names(IEnumerable<Symbol> symbols) =>
+        symbols.Where(symbol => !symbol.Hidden).Select(symbol => symbol.Name);
 }

@@ -45,8 +45,7 @@ internal static class VerifyCommand
                 Seed = parsed.GetResult(seed) is null ? defaults.Seed : parsed.GetValue(seed),
                 Threads = parsed.GetResult(threads) is null ? defaults.Threads : parsed.GetValue(threads),
             };
-            if (settings.Threads < 1)
-                throw new UsageException($"--threads is {settings.Threads}; it has to be at least 1");
+            DeviceOptions.RequireThreads(settings.Threads);
             var (jsonFile, htmlFile) = (parsed.GetValue(json), parsed.GetValue(html));
             foreach (string file in new[] { jsonFile, htmlFile }.OfType<string>())
                 AtomicFile.RequireWritable(file);

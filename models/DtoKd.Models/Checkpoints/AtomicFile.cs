@@ -5,6 +5,9 @@ public static class AtomicFile
 {
     private const int BufferBytes = 1 << 16;
 
+    // A rename takes the place of /dev/null as of any other name.
+    private const string Devices = "/dev";
+
     /// <summary>
     /// Writes to a new file in the same folder, flushes it to the disk and renames it over <paramref name="path"/>. Whatever
     /// goes wrong on the way (an exception in <paramref name="write"/>, a full disk), the file that was there is untouched and
@@ -54,6 +57,8 @@ public static class AtomicFile
         if (Directory.Exists(full))
             throw new UnauthorizedAccessException($"{path} is a folder; a file is needed");
         string folder = Path.GetDirectoryName(full)!;
+        if (folder == Devices)
+            throw new UnauthorizedAccessException($"cannot write {path}: a file would take the device's place; name a file elsewhere");
         if (!Directory.Exists(folder))
             throw new DirectoryNotFoundException($"cannot write {path}: there is no folder {folder}");
         // The same folder, because a rename is atomic only within one file system; a random part, because two processes may

@@ -54,6 +54,13 @@ public sealed class AtomicFileTests : IDisposable
     }
 
     [Fact]
+    public void Refuses_to_take_a_devices_place()
+    {
+        var e = Assert.Throws<UnauthorizedAccessException>(() => AtomicFile.RequireWritable("/dev/null"));
+        Assert.Contains("cannot write /dev/null: a file would take the device's place", e.Message);
+    }
+
+    [Fact]
     public void Says_beforehand_that_a_folder_is_in_the_way()
     {
         var e = Assert.Throws<UnauthorizedAccessException>(() => AtomicFile.RequireWritable(_folder.FullName));

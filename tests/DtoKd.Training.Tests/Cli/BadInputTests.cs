@@ -13,9 +13,22 @@ public sealed class BadInputTests : IDisposable
     public static TheoryData<string, string> BadArguments => new()
     {
         { "", "name a verb: distill, train, eval" },
-        { "distil", "unknown verb 'distil'; known are distill, train, eval" },
+        { "distil", "unknown verb 'distil'; did you mean distill? See 'dtokd --help'" },
+        { "help", "unknown verb 'help'; known are distill, train, eval" },
+        { "bench", "name a verb: gemm, copy, step" },
+        { "bench gem 2 2 2", "unknown verb 'gem'; did you mean gemm? See 'dtokd bench --help'" },
+        { "bench gemm 4 4", "gemm needs M N K; K is missing (terms of a sum); see 'dtokd bench gemm --help'" },
+        { "bench gemm 4 4 x", "K takes a whole number, not 'x'; see 'dtokd bench gemm --help'" },
+        { "bench gemm 4 0 4", "N is 0; it has to be in 1 .. 16777216" },
+        { "bench gemm 4 2147483647 4", "N is 2147483647; it has to be in 1 .. 16777216" },
+        { "bench step deit_micro 2 --drop-path NaN", "--drop-path is NaN; it has to be at least 0 and below 1" },
+        { "bench step deit_micro 16777216", "16777216 images do not fit into one array; at most 14266 do" },
+        { "bench op softmac 2", "unknown operation 'softmac'; did you mean softmax?" },
+        { "inspect", "inspect needs FILE; FILE is missing" },
+        { "convert a.safetensors", "convert needs IN OUT; OUT is missing" },
+        { "verify --threads 99999999", "--threads is 99999999; it has to be in 1 .. 1024" },
         { "distill digits", "'digits' belongs to no option" },
-        { "distill --epoch 3", "unknown option '--epoch'; known are --data, --student" },
+        { "distill --epoch 3", "unknown option '--epoch'; did you mean --epochs? See 'dtokd distill --help'" },
         { "train --teacher regnety_micro", "unknown option '--teacher'; known are --data, --model" },
         { "distill --epochs", "--epochs" },
         { "distill --epochs three", "--epochs takes a whole number, not 'three'" },
@@ -30,12 +43,20 @@ public sealed class BadInputTests : IDisposable
         { "distill --seed -1", "--seed takes a whole number, 0 or more, not '-1'" },
         { "distill --clip-grad much", "--clip-grad takes a number or none, not 'much'" },
         { "distill --opt adam", "unknown optimiser 'adam'; known are adamw, sgd" },
-        { "distill --method exactly", "none, fixed, exact, exact-features, amortised" },
+        { "distill --method best", "unknown method 'best'; known are none, fixed, exact, exact-features, amortised" },
+        { "distill --method amortized", "unknown method 'amortized'; did you mean amortised or" },
+        { "distill --method fixed --alpha 1,-1,1", "--alpha is -1; it has to be 0 or more" },
+        { "distill --method fixed --alpha 1,NaN,1", "--alpha is NaN; it has to be 0 or more" },
+        { "distill --method fixed --alpha 0,0,0", "--alpha is 0 for every objective" },
+        { "distill --drop-path 1", "--drop-path is 1; it has to be at least 0 and below 1" },
+        { "distill --shift 8", "--shift is 8; images of 8 x 8 pixels" },
         { "distill --method exact,exact", "a method is named twice" },
         { "distill --method fixed --alpha 1,2", "3 objectives expected, got 2" },
         { "distill --method fixed --alpha 1,b,3", "--alpha takes numbers with commas between them, not '1,b,3'" },
         { "distill --method exact --alpha 1,2,3", "--alpha is for the method 'fixed'" },
         { "distill --student vgg16", "unknown model 'vgg16'; known are deit_micro" },
+        { "distill --student regnety_mikro", "unknown model 'regnety_mikro'; did you mean regnety_micro?" },
+        { "distill --student deit_tiny", "did you mean deit_tiny_patch16_224 or deit_tiny_vkd_patch16_224 or deit_tiny_distilled_patch16_224?" },
         { "distill --teacher vgg16", "unknown model 'vgg16'; known are deit_micro" },
         { "distill --teacher-model vgg16", "unknown model 'vgg16'; known are deit_micro" },
         { "distill --teacher nowhere.safetensors", "nowhere.safetensors" },
@@ -66,10 +87,25 @@ public sealed class BadInputTests : IDisposable
         Assert.False(Directory.Exists(_temp["run"]));
     }
 
+    [Fact]
+    public void An_empty_text_is_no_value()
+    {
+        AssertRefused("--data takes a SRC, not ''", "distill", "--data", "");
+        AssertRefused("--resume takes a DIR, not ''", "distill", "--resume", "");
+        AssertRefused("FILE is empty (checkpoint", "inspect", "");
+        AssertRefused("MODEL is empty (network of the zoo)", "bench", "step", "", "2");
+    }
+
+    [Fact]
+    public void A_device_is_no_place_for_a_result() =>
+        AssertRefused("cannot write /dev/null: a file would take the device's place", "toy", "--html", "/dev/null");
+
     [Theory]
     [InlineData("eval --data digits", "--checkpoint")]
     [InlineData("eval --checkpoint x.safetensors --data digits", "x.safetensors")]
     [InlineData("eval --checkpoint x.safetensors --data digits --batch-size 0", "--batch-size is 0")]
+    [InlineData("eval --checkpoint x --data imagefolder:. --image-size x", "--image-size takes a whole number, not 'x'")]
+    [InlineData("eval --checkpoint x --data imagefolder:. --crop-pct NaN", "images of 224 pixels, NaN of the shorter side")]
     [InlineData("distill --resume /no/such/run", "the run folder /no/such/run does not exist")]
     public void What_is_asked_for_has_to_be_there(string arguments, string expected) =>
         AssertRefused(expected, arguments.Split(' '));

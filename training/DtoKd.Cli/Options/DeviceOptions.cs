@@ -62,11 +62,18 @@ internal sealed class DeviceOptions
     /// <summary>A level's name as <see cref="Simd.Parse"/> takes it.</summary>
     public static string Name(SimdLevel level) => level.ToString().ToLowerInvariant();
 
+    /// <exception cref="UsageException">No machine has so many threads.</exception>
+    public static void RequireThreads(int threads)
+    {
+        if (threads is < 1 or > MostThreads)
+            throw new UsageException($"--threads is {threads}; it has to be in 1 .. {MostThreads}");
+    }
+
     private CpuDevice OpenCpu(ParseResult parsed)
     {
         int? threads = parsed.GetResult(_threads) is null ? null : parsed.GetValue(_threads);
-        if (threads is < 1 or > MostThreads)
-            throw new UsageException($"--threads is {threads}; it has to be in 1 .. {MostThreads}");
+        if (threads is { } count)
+            RequireThreads(count);
         return new CpuDevice(threads, parsed.GetValue(_simd) is { } level ? Simd.Parse(level) : null);
     }
 

@@ -10,17 +10,10 @@ internal sealed class ImageFolderSettings
     private const string Prefix = "imagefolder:", Folders = "folders";
     private const int ImageNetClasses = 1000;
 
-    private readonly Option<int?> _size = new("--image-size")
-    {
-        HelpName = "N",
-        Description = "imagefolder: height and width of the images [224]",
-    };
+    private readonly Option<int> _size = Parsing.Whole<int>("--image-size", "imagefolder: height and width of the images [224]");
 
-    private readonly Option<double?> _crop = new("--crop-pct")
-    {
-        HelpName = "X",
-        Description = "imagefolder: share of the shorter side that stays [0.9 for --model deit_* and swin_*, else 0.875]",
-    };
+    private readonly Option<double> _crop = Parsing.Real(
+        "--crop-pct", "imagefolder: share of the shorter side that stays [0.9 for --model deit_* and swin_*, else 0.875]");
 
     private readonly Option<string> _labels = Parsing.Text(
         "--labels",
@@ -42,8 +35,8 @@ internal sealed class ImageFolderSettings
             && (model.StartsWith("deit_", StringComparison.Ordinal) || model.StartsWith("swin_", StringComparison.Ordinal));
         var usual = new ImageFolderOptions();
         return new ImageFolderOptions(
-            parsed.GetValue(_size) ?? usual.Size,
-            parsed.GetValue(_crop) ?? (transformer ? 0.9 : usual.CropFraction),
+            parsed.GetResult(_size) is null ? usual.Size : parsed.GetValue(_size),
+            parsed.GetResult(_crop) is not null ? parsed.GetValue(_crop) : transformer ? 0.9 : usual.CropFraction,
             parsed.GetValue(_labels) switch
             {
                 null => Found(source, model),

@@ -7,8 +7,30 @@ namespace DtoKd.Cli.Options;
 /// <summary>Makes options whose values are read the same way on every machine, and whose errors name the option.</summary>
 internal static class Parsing
 {
-    public static Option<string> Text(string name, string placeholder, string description) =>
-        new(name) { Description = description, HelpName = placeholder };
+    /// <summary>A text that is not empty.</summary>
+    public static Option<string> Text(string name, string placeholder, string description) => Parsed(
+        name,
+        placeholder,
+        description,
+        $"a {placeholder}",
+        (string text, out string value) =>
+        {
+            value = text;
+            return text.Length > 0;
+        });
+
+    /// <summary>A text that is not empty and stands by its place.</summary>
+    public static Argument<string> TextArgument(string name, string description) => new(name)
+    {
+        Description = description,
+        CustomParser = result =>
+        {
+            string text = result.Tokens[0].Value;
+            if (text.Length == 0)
+                result.AddError($"{name} is empty ({description})");
+            return text;
+        },
+    };
 
     public static Option<T> Whole<T>(string name, string description)
         where T : IBinaryInteger<T>, IMinMaxValue<T> =>

@@ -1,3 +1,5 @@
+using DtoKd.Models;
+
 namespace DtoKd.Training.Balancing;
 
 /// <summary>What the registry needs to make a balancer; each rule reads what concerns it.</summary>
@@ -83,7 +85,7 @@ public static class BalancerRegistry
     /// <param name="name">One of <see cref="Entries"/>, upper or lower case.</param>
     /// <param name="options">Number of objectives and settings.</param>
     /// <returns>A new balancer.</returns>
-    /// <exception cref="ArgumentException">Unknown name (the message lists the known ones), or options that do not
+    /// <exception cref="ArgumentException">Unknown name (the message says which are near), or options that do not
     /// fit.</exception>
     public static Balancer Create(string name, BalancerOptions options)
     {
@@ -92,8 +94,7 @@ public static class BalancerRegistry
             if (string.Equals(entry.Name, name, StringComparison.OrdinalIgnoreCase))
                 return entry.Create(options);
         }
-        throw new ArgumentException(
-            $"unknown method '{name}'; known are {string.Join(", ", Entries.Select(e => e.Name))}");
+        throw new ArgumentException(KnownNames.Unknown("method", name, Entries.Select(entry => entry.Name)));
     }
 
     private static FixedWeights CreateFixed(BalancerOptions options)

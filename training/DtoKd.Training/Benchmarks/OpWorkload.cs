@@ -1,4 +1,5 @@
 using DtoKd.Engine;
+using DtoKd.Models;
 using DtoKd.Training.Optim;
 
 namespace DtoKd.Training.Benchmarks;
@@ -92,6 +93,6 @@ public sealed class OpWorkload : Workload
         "groupconv3x3" => (
             [[batch, 224, 56, 56], [224, 112, 3, 3]], (step, p) => Op.Conv2d(step.Use(p[0]), p[1], padding: 1, groups: 2)),
         "adamw" => ([.. Enumerable.Repeat(new Shape(768, 768), 12)], (_, _) => throw new InvalidOperationException("no forward pass")),
-        _ => throw new ArgumentException($"unknown operation '{op}'; known are {string.Join(", ", Names)}"),
+        _ => throw new ArgumentException(KnownNames.Unknown("operation", op, Names)),
     };
 }

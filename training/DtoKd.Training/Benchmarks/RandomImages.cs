@@ -16,6 +16,9 @@ internal static class RandomImages
 
     public static ImageDataset Of(int count)
     {
+        int most = Array.MaxLength / _format.ImageSize;
+        if (count > most)
+            throw new ArgumentException($"{count} images do not fit into one array; at most {most} do");
         var random = new Random(Seed);
         var pixels = new byte[count * _format.ImageSize];
         random.NextBytes(pixels);

@@ -33,8 +33,11 @@ internal static class ImageFolder
         if (!Directory.Exists(folder))
             throw new InvalidDataException($"{folder}: there is no such folder");
         if (options.Size < 1 || !(options.CropFraction is > 0 and <= 1))
-            throw new ArgumentException($"images of {options.Size} pixels, {options.CropFraction} of the shorter side: "
-                + "expected at least 1 pixel and a share in (0, 1]");
+        {
+            throw new ArgumentException(FormattableString.Invariant($"images of {options.Size} pixels, {options.CropFraction} of the shorter side: ")
+                + "expected at least 1 pixel (--image-size) and a share in (0, 1] (--crop-pct)");
+        }
+
         string? train = Part(folder, "train"), test = Part(folder, "val") ?? Part(folder, "test");
         string first = train ?? test ?? folder, second = test ?? train ?? folder;
         var names = options.Labels is null

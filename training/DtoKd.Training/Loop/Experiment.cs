@@ -34,6 +34,9 @@ public sealed class Experiment
         _device = device;
         _observer = observer;
         _data = DataSource.Parse(settings.Data).Load();
+        var (height, width) = (_data.Train.Format.Height, _data.Train.Format.Width);
+        if (settings.Shift >= Math.Min(height, width))
+            throw new ArgumentException($"--shift is {settings.Shift}; images of {height} x {width} pixels would lie outside of themselves");
         CheckNetworks();
     }
 

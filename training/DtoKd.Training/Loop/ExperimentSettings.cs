@@ -141,8 +141,8 @@ public sealed record ExperimentSettings
         Require(ClipEach is null or > 0, "clip-each", ClipEach ?? 0, "a positive number");
         Require(Accumulate >= 1, "accumulate", Accumulate, "at least 1");
         Require(Seeds >= 1, "seeds", Seeds, "at least 1");
-        Require(LabelSmoothing is >= 0 and < 1, "smoothing", LabelSmoothing, "in 0 .. 1");
-        Require(DropPath is null or (>= 0 and < 1), "drop-path", DropPath ?? 0, "in 0 .. 1");
+        Require(LabelSmoothing is >= 0 and < 1, "smoothing", LabelSmoothing, "at least 0 and below 1");
+        Require(DropPath is null or (>= 0 and < 1), "drop-path", DropPath ?? 0, "at least 0 and below 1");
         Require(Temperature > 0, "temperature", Temperature, "a positive number");
         Require(FeatureScales >= 1, "feature-scales", FeatureScales, "at least 1");
         Require(FeatureGrid >= 1, "feature-grid", FeatureGrid, "at least 1");
@@ -154,6 +154,10 @@ public sealed record ExperimentSettings
             Require(TeacherLearningRate > 0, "teacher-lr", TeacherLearningRate, "a positive number");
         }
 
+        foreach (double weight in Alpha ?? [])
+            Require(weight >= 0, "alpha", weight, "0 or more");
+        if (Alpha is not null && Alpha.All(weight => weight == 0))
+            throw new ArgumentException("--alpha is 0 for every objective; one has to be more");
         if (Optimiser is not ("adamw" or "sgd"))
             throw new ArgumentException($"unknown optimiser '{Optimiser}'; known are adamw, sgd");
     }

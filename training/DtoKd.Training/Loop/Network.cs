@@ -65,19 +65,21 @@ public sealed class Network : IDisposable
     /// <param name="name">Its name in the zoo; the one noted in the file when null.</param>
     /// <param name="images">What it is built for.</param>
     /// <param name="options">What of the file is taken.</param>
-    /// <exception cref="InvalidDataException">The file is damaged, names no network or does not fit it.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged, names no network or another one, or does not fit it.</exception>
     public static Network Load(Device device, string path, string? name, ImageFormat images, LoadOptions? options = null)
     {
         using var file = CheckpointReader.Open(path);
         if (name is null)
         {
             if (!file.Metadata.TryGetValue(ModelKey, out name))
-                throw new InvalidDataException($"{path} does not say which network it holds; name it");
+                throw new InvalidDataException($"{path} does not say which network it holds; name it (--model, of a teacher --teacher-model)");
         }
 
         var network = Create(device, name, images, seed: 0);
         try
         {
+            if (file.Metadata.TryGetValue(ModelKey, out string? noted) && noted != name)
+                throw new InvalidDataException($"{path} holds the network {noted}, not {name}");
             options ??= new LoadOptions();
             network.Notes = ModelFile.Load(file, network.Arena, options with { Grid = options.Grid ?? GridOf(network.Model) });
             return network;
