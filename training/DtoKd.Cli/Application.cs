@@ -65,7 +65,7 @@ internal static class Application
             root,
             ("Examples",
             [
-                ("dtokd distill", "learns the embedded digits, in a few minutes"),
+                ("dtokd distill", "learns the embedded digits, in about a minute"),
                 ("dtokd distill --help", "what can be set"),
             ]),
             ("Exit codes",
