@@ -385,7 +385,7 @@ public static class MinNorm
         if (gram.Length != n * n)
         {
             throw new ArgumentException(
-                $"A Gram matrix of {n} objectives has {n * n} entries, this one has {gram.Length}.", nameof(gram));
+                $"a Gram matrix of {n} objectives has {n * n} entries, this one has {gram.Length}", nameof(gram));
         }
         for (int i = 0; i < gram.Length; i++)
         {

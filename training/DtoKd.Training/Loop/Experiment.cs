@@ -53,10 +53,11 @@ public sealed class Experiment
         settings.Validate();
         DataSource.Parse(settings.Data);
         Zoo.Find(settings.Student);
-        int objectives = 1 + (2 * TeacherSource.Of(settings).Count);
+        // In the order of the objectives: each teacher's features, the task, each teacher's KL.
+        int teachers = TeacherSource.Of(settings).Count, task = teachers, objectives = (2 * teachers) + 1;
         if (settings.Methods.Count == 0)
             throw new ArgumentException("no method is named");
-        var names = settings.Methods.Select(method => NewBalancer(settings, method, objectives, objectives / 2, settings.Seed).Name).ToHashSet();
+        var names = settings.Methods.Select(method => NewBalancer(settings, method, objectives, task, settings.Seed).Name).ToHashSet();
         if (names.Count < settings.Methods.Count)
             throw new ArgumentException($"a method is named twice: {string.Join(", ", settings.Methods)}");
         if (settings.Alpha is not null && !settings.Methods.Contains("fixed"))

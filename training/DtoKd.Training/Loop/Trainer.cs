@@ -67,14 +67,26 @@ public sealed class Trainer : IDisposable
     private readonly BatchLoader _loader;
     private readonly BatchFeeder _feeder;
     private readonly TrainerOptions _options;
+
+    // One for each objective where gradients are compared, else one; the first ends up with the mixture.
     private readonly GradStore[] _stores;
+
+    // The gradient of a batch's part behind the first, before it is added.
     private readonly GradStore? _part;
     private readonly UpdateScale _scale;
+
+    // Taken in turn by the steps under way.
     private readonly QueuedStep[] _records;
-    private readonly QueuedStep _look;
     private readonly Queue<QueuedStep> _queued = [];
+
+    // Of a look at losses that is no step.
+    private readonly QueuedStep _look;
     private readonly int _objectives;
+
+    // Known once the first backward passes have shown who reaches what.
     private IReadOnlyList<FlatRange>? _shared;
+
+    // The time stamp of the last report.
     private long _reported;
 
     /// <summary>Puts a run together.</summary>

@@ -10,12 +10,20 @@ namespace DtoKd.Training.Verification;
 /// </summary>
 internal static class RuleClaims
 {
+    // Of the gradients that are drawn.
     private const int Length = 8;
 
-    // A case here is a whole sequence of steps, or several solutions.
-    private const int Share = 50;
+    // A case here is a whole sequence of steps, or several solutions: so many times fewer than claims on one pair have.
+    private const int FewerThanPairs = 50;
+    private const int FewestCases = 20;
 
-    /// <summary>A try gives the margin, or null when the drawn case is outside the domain.</summary>
+    /// <summary>A claim and how it is tried.</summary>
+    /// <param name="Name">What the table calls it.</param>
+    /// <param name="Statement">What is claimed.</param>
+    /// <param name="Domain">Where.</param>
+    /// <param name="Tolerance">By how much rounding may miss it.</param>
+    /// <param name="Try">Draws a case and gives its margin, negative where the claim fails; null outside of the domain.</param>
+    /// <param name="Fewer">How many times fewer cases than the other claims it takes, being slow.</param>
     private sealed record RuleClaim(
         string Name, string Statement, string Domain, double Tolerance, Func<CaseRandom, double?> Try, int Fewer = 1);
 
@@ -57,7 +65,7 @@ internal static class RuleClaims
 
     private static ClaimResult Check(RuleClaim claim, int index, VerifySettings settings, CancellationToken stop)
     {
-        int cases = Math.Max(20, settings.Cases / Share / claim.Fewer), inside = 0, failures = 0;
+        int cases = Math.Max(FewestCases, settings.Cases / FewerThanPairs / claim.Fewer), inside = 0, failures = 0;
         double worst = double.PositiveInfinity;
         for (int i = 0; i < cases; i++)
         {
@@ -114,6 +122,7 @@ internal static class RuleClaims
 
     private static double? FirstOrder(CaseRandom random)
     {
+        // The kinks of ToyProblem: where valleys meet bowls, and where a valley's logarithm is cut off.
         double x1 = random.Uniform(-10, 10), x2 = random.Uniform(-10, 10), tanh = Math.Tanh(-x2);
         bool nearKink = Math.Abs(x2) < 0.01
             || Math.Min(Math.Abs(0.5 * (-x1 - 7) - tanh), Math.Abs(0.5 * (-x1 + 3) + tanh + 2)) < 0.05;
@@ -144,18 +153,18 @@ internal static class RuleClaims
         double[][] log = [.. raw.Zip(losses, (g, loss) => Array.ConvertAll(g, x => x / loss))];
         // MGDA's authors apply π to the raw gradients; here it is applied to what it was found for.
         double[] mgda = Combined(Weighed("mgda-loss", losses, raw).Pi, log);
-        double size = Largest(losses, raw), worst = -Distance(mixed, mgda) / size;
+        double size = Longest(losses, raw), worst = -Distance(mixed, mgda) / size;
         if (losses.Length > 2)
             return worst;
         // Golden sections of the parabola ‖t g1 + (1 − t) g2‖², which know nothing of Gram matrices.
         double low = 0, high = 1, inner = 0.5 * (Math.Sqrt(5) - 1);
-        double Length(double t) => Norm([.. log[0].Zip(log[1], (x, y) => t * x + (1 - t) * y)]);
+        double LengthAt(double t) => Norm([.. log[0].Zip(log[1], (x, y) => t * x + (1 - t) * y)]);
         for (int round = 0; round < 60; round++)
         {
             double left = high - inner * (high - low), right = low + inner * (high - low);
-            (low, high) = Length(left) <= Length(right) ? (low, right) : (left, high);
+            (low, high) = LengthAt(left) <= LengthAt(right) ? (low, right) : (left, high);
         }
-        double found = Math.Min(Length(0.5 * (low + high)), Math.Min(Length(0), Length(1)));
+        double found = Math.Min(LengthAt(0.5 * (low + high)), Math.Min(LengthAt(0), LengthAt(1)));
         return Math.Min(worst, (found - Norm(mixed)) / size);
     }
 
@@ -169,7 +178,7 @@ internal static class RuleClaims
             losses[i] *= k;
             raw[i] = Array.ConvertAll(raw[i], x => k * x);
         }
-        return -Distance(before, Exact(losses, raw)) / Largest(losses, raw);
+        return -Distance(before, Exact(losses, raw)) / Longest(losses, raw);
     }
 
     private static double? ExactOrder(CaseRandom random)
@@ -178,7 +187,7 @@ internal static class RuleClaims
         double[] before = Exact(losses, raw);
         int by = 1 + random.Below(losses.Length - 1);
         double[] turned = [.. losses[by..], .. losses[..by]];
-        return -Distance(before, Exact(turned, [.. raw[by..], .. raw[..by]])) / Largest(losses, raw);
+        return -Distance(before, Exact(turned, [.. raw[by..], .. raw[..by]])) / Longest(losses, raw);
     }
 
     private static double? ExactBorder(CaseRandom random)
@@ -220,7 +229,7 @@ internal static class RuleClaims
         }).Select(x => size * x).ToArray())];
         double[] mixed = Exact(losses, atTheta);
         double[] onFeatures = Combined(Weighed("exact-features", losses, atZ).Coefficients, atTheta);
-        return -Distance(mixed, onFeatures) / Largest(losses, atTheta);
+        return -Distance(mixed, onFeatures) / Longest(losses, atTheta);
     }
 
     private static double? FeaturesNotAligned(CaseRandom random)
@@ -243,7 +252,7 @@ internal static class RuleClaims
             double[][] losses = [.. Enumerable.Range(0, 51).Select(_ =>
                 Enumerable.Range(0, n).Select(_ => Math.Pow(10, random.Uniform(-1, 1))).ToArray())];
             double[][] scaled = [.. losses.Select(step => step.Select((loss, i) => scale[i] * loss).ToArray())];
-            worst = Math.Min(worst, -Largest(Follow(entry, losses), Follow(entry, scaled)));
+            worst = Math.Min(worst, -LargestDifference(Follow(entry, losses), Follow(entry, scaled)));
         }
         return worst;
     }
@@ -252,7 +261,7 @@ internal static class RuleClaims
     {
         double[] losses = [0.8 * random.Uniform(0.95, 1.05), 12 * random.Uniform(0.95, 1.05)];
         var entry = Entry("amortised-logits");
-        return Largest(
+        return LargestDifference(
             Follow(entry, Repeat(losses, 101)), Follow(entry, Repeat([10 * losses[0], 10 * losses[1]], 101))) - 0.02;
     }
 
@@ -288,6 +297,7 @@ internal static class RuleClaims
         return rule.Weigh(new StepSignals(losses[^1])).Pi.ToArray();
     }
 
+    /// <summary>Losses, and gradients ∇L_k = L_k ∇log L_k whose log-gradients are of different sizes.</summary>
     private static (double[] Losses, double[][] Raw) Draw(ref CaseRandom random, int objectives)
     {
         var losses = new double[objectives];
@@ -303,6 +313,7 @@ internal static class RuleClaims
         return (losses, raw);
     }
 
+    /// <summary>g* of the exact rule: Σ π_k ∇log L_k.</summary>
     private static double[] Exact(double[] losses, double[][] raw) => Combined(Weighed("exact", losses, raw).Coefficients, raw);
 
     /// <summary>The weights of a rule's first step.</summary>
@@ -329,9 +340,10 @@ internal static class RuleClaims
         return mixed;
     }
 
-    private static double Largest(double[] losses, double[][] raw) => raw.Zip(losses, (g, loss) => Norm(g) / loss).Max();
+    /// <summary>The longest ∇log L_k.</summary>
+    private static double Longest(double[] losses, double[][] raw) => raw.Zip(losses, (g, loss) => Norm(g) / loss).Max();
 
-    private static double Largest(double[] a, double[] b) => a.Zip(b, (x, y) => Math.Abs(x - y)).Max();
+    private static double LargestDifference(double[] a, double[] b) => a.Zip(b, (x, y) => Math.Abs(x - y)).Max();
 
     private static double Dot(double[] a, double[] b) => a.Zip(b, (x, y) => x * y).Sum();
 

@@ -17,6 +17,7 @@ internal ref struct PickleMachine
     /// <summary>Bytes that may be allocated per byte read where values are shared.</summary>
     private const long BytesPerByte = 32;
 
+    /// <summary>Bytes that may be allocated in any case.</summary>
     private const long FreeBytes = 1 << 16;
 
     /// <summary>Writers number the memo one by one; a gap this large they do not leave.</summary>
@@ -30,9 +31,15 @@ internal ref struct PickleMachine
     private readonly string _where;
     private readonly Func<PickleTuple, TorchStorage> _storage;
     private readonly List<object?> _stack = [];
+
+    // Heights of the stack.
     private readonly Stack<int> _marks = [];
+
+    // Values by the numbers that they were put away under; null where there is none yet.
     private readonly List<object?> _memo = [];
     private int _puts;
+
+    // The next byte, and the one that the instruction began with.
     private int _at;
     private int _opAt;
     private long _spent;
@@ -76,66 +83,67 @@ internal ref struct PickleMachine
 
     internal readonly InvalidDataException Error(string message) => new($"{_where}: byte {_opAt}: {message}");
 
+    /// <summary>Runs one instruction; behind each stands its name in Python's pickletools.</summary>
     private void Step(byte op)
     {
         switch (op)
         {
-            case 0x80: Protocol(Byte()); break;
-            case 0x95: Frame(); break;
+            case 0x80: Protocol(Byte()); break; // PROTO
+            case 0x95: Frame(); break; // FRAME
 
-            case (byte)'N': Push(null); break;
-            case 0x88: Push(True); break;
-            case 0x89: Push(False); break;
-            case (byte)'K': Push(SmallNumbers[Byte()]); break;
-            case (byte)'M': Push((long)BinaryPrimitives.ReadUInt16LittleEndian(Take(2))); break;
-            case (byte)'J': Push((long)BinaryPrimitives.ReadInt32LittleEndian(Take(4))); break;
-            case (byte)'G': Push(BinaryPrimitives.ReadDoubleBigEndian(Take(8))); break;
-            case 0x8A: Push(Integer(Take(Byte()))); break;
-            case 0x8B: throw Error("an integer of more than 255 bytes");
+            case (byte)'N': Push(null); break; // NONE
+            case 0x88: Push(True); break; // NEWTRUE
+            case 0x89: Push(False); break; // NEWFALSE
+            case (byte)'K': Push(SmallNumbers[Byte()]); break; // BININT1
+            case (byte)'M': Push((long)BinaryPrimitives.ReadUInt16LittleEndian(Take(2))); break; // BININT2
+            case (byte)'J': Push((long)BinaryPrimitives.ReadInt32LittleEndian(Take(4))); break; // BININT
+            case (byte)'G': Push(BinaryPrimitives.ReadDoubleBigEndian(Take(8))); break; // BINFLOAT
+            case 0x8A: Push(Integer(Take(Byte()))); break; // LONG1
+            case 0x8B: throw Error("an integer of more than 255 bytes"); // LONG4
 
-            case 0x8C: Push(Text(Take(Byte()))); break;
-            case (byte)'X': Push(Text(Take(Length4()))); break;
-            case 0x8D: Push(Text(Take(Length8()))); break;
+            case 0x8C: Push(Text(Take(Byte()))); break; // SHORT_BINUNICODE
+            case (byte)'X': Push(Text(Take(Length4()))); break; // BINUNICODE
+            case 0x8D: Push(Text(Take(Length8()))); break; // BINUNICODE8
             // What Python 2 wrote for text; bytes above 127 are somebody's 8-bit alphabet.
-            case (byte)'U': Push(Encoding.Latin1.GetString(Take(Byte()))); break;
-            case (byte)'T': Push(Encoding.Latin1.GetString(Take(Length4()))); break;
-            case (byte)'C': Push(Take(Byte()).ToArray()); break;
-            case (byte)'B': Push(Take(Length4()).ToArray()); break;
-            case 0x8E or 0x96: Push(Take(Length8()).ToArray()); break;
+            case (byte)'U': Push(Encoding.Latin1.GetString(Take(Byte()))); break; // SHORT_BINSTRING
+            case (byte)'T': Push(Encoding.Latin1.GetString(Take(Length4()))); break; // BINSTRING
+            case (byte)'C': Push(Take(Byte()).ToArray()); break; // SHORT_BINBYTES
+            case (byte)'B': Push(Take(Length4()).ToArray()); break; // BINBYTES
+            case 0x8E or 0x96: Push(Take(Length8()).ToArray()); break; // BINBYTES8, BYTEARRAY8
 
-            case (byte)'(': _marks.Push(_stack.Count); break;
-            case (byte)'0': Pop(); break;
-            case (byte)'1': DropMarked(MarkedFrom()); break;
-            case (byte)'2': Push(Peek()); break;
-            case (byte)')': Push(PickleTuple.Empty); break;
-            case (byte)'t': MarkedTuple(); break;
-            case 0x85: Tuple(1); break;
-            case 0x86: Tuple(2); break;
-            case 0x87: Tuple(3); break;
+            case (byte)'(': _marks.Push(_stack.Count); break; // MARK
+            case (byte)'0': Pop(); break; // POP
+            case (byte)'1': DropMarked(MarkedFrom()); break; // POP_MARK
+            case (byte)'2': Push(Peek()); break; // DUP
+            case (byte)')': Push(PickleTuple.Empty); break; // EMPTY_TUPLE
+            case (byte)'t': MarkedTuple(); break; // TUPLE
+            case 0x85: Tuple(1); break; // TUPLE1
+            case 0x86: Tuple(2); break; // TUPLE2
+            case 0x87: Tuple(3); break; // TUPLE3
 
-            case (byte)']' or 0x8F: Push(new PickleList()); break;
-            case (byte)'l' or 0x91: MarkedList(); break;
-            case (byte)'a': Append(); break;
-            case (byte)'e' or 0x90: AppendMarked(); break;
-            case (byte)'}': Push(new PickleDict()); break;
-            case (byte)'d': MarkedDict(); break;
-            case (byte)'s': SetItem(); break;
-            case (byte)'u': SetMarked(); break;
+            case (byte)']' or 0x8F: Push(new PickleList()); break; // EMPTY_LIST, EMPTY_SET
+            case (byte)'l' or 0x91: MarkedList(); break; // LIST, FROZENSET
+            case (byte)'a': Append(); break; // APPEND
+            case (byte)'e' or 0x90: AppendMarked(); break; // APPENDS, ADDITEMS
+            case (byte)'}': Push(new PickleDict()); break; // EMPTY_DICT
+            case (byte)'d': MarkedDict(); break; // DICT
+            case (byte)'s': SetItem(); break; // SETITEM
+            case (byte)'u': SetMarked(); break; // SETITEMS
 
-            case (byte)'q': Put(Byte()); break;
-            case (byte)'r': Put(BinaryPrimitives.ReadUInt32LittleEndian(Take(4))); break;
-            case 0x94: Put(_memo.Count); break;
-            case (byte)'h': Get(Byte()); break;
-            case (byte)'j': Get(BinaryPrimitives.ReadUInt32LittleEndian(Take(4))); break;
+            case (byte)'q': Put(Byte()); break; // BINPUT
+            case (byte)'r': Put(BinaryPrimitives.ReadUInt32LittleEndian(Take(4))); break; // LONG_BINPUT
+            case 0x94: Put(_memo.Count); break; // MEMOIZE
+            case (byte)'h': Get(Byte()); break; // BINGET
+            case (byte)'j': Get(BinaryPrimitives.ReadUInt32LittleEndian(Take(4))); break; // LONG_BINGET
 
-            case (byte)'c': Push(Global(Line(), Line())); break;
-            case 0x93: StackGlobal(); break;
-            case (byte)'i': throw Refuse($"{Line()}.{Line()}", "an object of pickle protocol 0");
-            case (byte)'o': throw Refuse(NameOf(MarkedFrom()), "an object of pickle protocol 1");
-            case (byte)'R' or 0x81: Call(); break;
-            case 0x92: throw Refuse(NameOf(_stack.Count - 3), "an object with keyword arguments");
-            case (byte)'b': Build(); break;
-            case (byte)'Q': PersistentId(); break;
+            case (byte)'c': Push(Global(Line(), Line())); break; // GLOBAL
+            case 0x93: StackGlobal(); break; // STACK_GLOBAL
+            case (byte)'i': throw Refuse($"{Line()}.{Line()}", "an object of pickle protocol 0"); // INST
+            case (byte)'o': throw Refuse(NameOf(MarkedFrom()), "an object of pickle protocol 1"); // OBJ
+            case (byte)'R' or 0x81: Call(); break; // REDUCE, NEWOBJ
+            case 0x92: throw Refuse(NameOf(_stack.Count - 3), "an object with keyword arguments"); // NEWOBJ_EX
+            case (byte)'b': Build(); break; // BUILD
+            case (byte)'Q': PersistentId(); break; // BINPERSID
 
             default: throw Error($"opcode 0x{op:X2} is not one of those that protocols 2 to 5 write for checkpoints");
         }
