@@ -126,6 +126,12 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         where TKernel : struct, IMicroKernel
     {
         float* px = x.Pointer<float>(), pw = w.Pointer<float>(), py = y.Pointer<float>();
+        if (SparseConv.Suits<V>(g, px))
+        {
+            SparseConv.Run<V>(device, g, px, gate is null ? null : gate.Pointer<float>(), ConvWeight.Forward(pw, g), epilogue, py);
+            return;
+        }
+
         if (gate is not null)
         {
             ConvPanels.Run<V, TKernel>(device, g, px, gate.Pointer<float>(), ConvWeight.Forward(pw, g), epilogue, py);

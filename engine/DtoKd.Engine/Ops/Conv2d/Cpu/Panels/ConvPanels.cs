@@ -34,13 +34,16 @@ internal static unsafe class ConvPanels
     /// <summary>Whether a group has enough channels to fill a panel of weights.</summary>
     public static bool Suits(Conv2dGeometry g) => g.GroupO >= 12 && g.GroupC * g.KernelArea >= 8;
 
+    /// <summary>How many steps are summed up before the sum is added to that of the steps before.</summary>
+    public static int DepthOf(int steps) => Even(steps, Pieces(steps, DepthBlock), 8);
+
     /// <summary>y = conv(x gate, w), stored by way of the epilogue; the gate, one factor for each image and channel, may be null.</summary>
     public static void Run<V, TKernel>(
         CpuDevice device, Conv2dGeometry g, float* x, float* gate, ConvWeight w, in ConvEpilogue epilogue, float* y)
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
-        int steps = g.GroupC * g.KernelArea, depthBlocks = Pieces(steps, DepthBlock), depth = Even(steps, depthBlocks, 8);
+        int steps = g.GroupC * g.KernelArea, depth = DepthOf(steps), depthBlocks = Pieces(steps, depth);
         int panels = Pieces(g.GroupO, TKernel.Rows);
         long pixels = (long)g.N * g.OH * g.OW;
         long pixelPanels = (pixels + TKernel.Columns - 1) / TKernel.Columns;
