@@ -8,7 +8,8 @@ namespace DtoKd.Engine;
 /// </summary>
 internal abstract class Node
 {
-    private List<Tensor>? _saved;
+    // The last one saved; each knows the one before.
+    private Tensor? _saved;
     private List<Input>? _inputs;
     private int _firstInput;
     private int _inputCount;
@@ -26,7 +27,14 @@ internal abstract class Node
     public virtual long MultiplyAdds => 0;
 
     /// <summary>What the backward pass reads.</summary>
-    public IReadOnlyList<Tensor> Saved => _saved ?? [];
+    public IEnumerable<Tensor> Saved
+    {
+        get
+        {
+            for (var tensor = _saved; tensor is not null; tensor = tensor.SavedBefore)
+                yield return tensor;
+        }
+    }
 
     /// <summary>Adds the gradients of the inputs, given <paramref name="dy"/>, that of the result (any strides).</summary>
     public abstract void Backward(Tensor dy, Gradients into);
@@ -34,11 +42,11 @@ internal abstract class Node
     /// <summary>Lets go of everything saved.</summary>
     public void Release(Step step)
     {
-        if (_saved is null)
-            return;
-        foreach (var tensor in _saved)
+        while (_saved is { } tensor)
+        {
+            (_saved, tensor.SavedBefore) = (tensor.SavedBefore, null);
             step.Recycle(tensor);
-        _saved = null;
+        }
     }
 
     /// <summary>Tells the node that its inputs are the last ones of a tape's list.</summary>
@@ -54,8 +62,8 @@ internal abstract class Node
         if (tensor.Parameter is not null)
             return tensor;
         var alias = tensor.Alias();
-        (_saved ??= []).Add(alias);
-        return alias;
+        alias.SavedBefore = _saved;
+        return _saved = alias;
     }
 
     /// <summary>Where an input's gradient goes: the index of its node, -1 if nobody wants it.</summary>

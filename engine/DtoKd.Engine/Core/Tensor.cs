@@ -84,6 +84,9 @@ public sealed unsafe partial class Tensor : IDisposable
 
     internal bool IsReleased => _released;
 
+    /// <summary>Of what a node keeps for the backward pass: the tensor it saved before this one. A list without memory of its own.</summary>
+    internal Tensor? SavedBefore { get; set; }
+
     /// <summary>Set by <see cref="Scope.Return"/>: the tensor moves to the surrounding scope.</summary>
     internal bool Survives { get; set; }
 

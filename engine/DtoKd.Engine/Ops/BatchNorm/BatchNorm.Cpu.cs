@@ -55,15 +55,18 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
         var extent = norm.Extent;
         float* px = norm.X.Pointer<float>(), py = y.Pointer<float>(), pr = residual is null ? null : residual.Pointer<float>();
         float* mean = norm.Mean.Pointer<float>(), variance = norm.Variance.Pointer<float>();
-        ForChannels(norm, c =>
+        Team(norm).ForRange(extent.Channels, GrainOf(extent), (start, end) =>
         {
-            if (norm.Batch)
-                (mean[c], variance[c]) = MeanAndVariance<V>(px + (c * extent.Plane), extent);
-            var channel = new Channel(norm, c);
-            for (long n = 0; n < extent.Samples; n++)
+            for (long c = start; c < end; c++)
             {
-                long at = ((n * extent.Channels) + c) * extent.Plane;
-                Normalise<V>(channel, px + at, pr == null ? null : pr + at, py + at, norm.Relu, extent.Plane);
+                if (norm.Batch)
+                    (mean[c], variance[c]) = MeanAndVariance<V>(px + (c * extent.Plane), extent);
+                var channel = new Channel(norm, c);
+                for (long n = 0; n < extent.Samples; n++)
+                {
+                    long at = ((n * extent.Channels) + c) * extent.Plane;
+                    Normalise<V>(channel, px + at, pr == null ? null : pr + at, py + at, norm.Relu, extent.Plane);
+                }
             }
         });
     }
@@ -77,39 +80,36 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
         float* py = y is null ? null : y.Pointer<float>();
         bool wantsSums = norm.Batch || dweight is not null || dbias is not null || y is not null;
         bool recomputes = norm.Relu && y is null;
-        ForChannels(norm, c =>
-        {
-            var channel = new Channel(norm, c);
-            double sum = 0, product = 0;
-            long at = c * extent.Plane;
-            if (wantsSums)
-                (sum, product) = Sums<V>(channel, pdy + at, px + at, py == null ? null : py + at, pdz + at, recomputes, extent);
-
-            if (dx is { } input)
-            {
-                // dx = scale dz + slope (x - mean) + shift
-                double scale = channel.ExactScale, rstd = channel.Rstd;
-                double slope = norm.Batch ? -scale * rstd * rstd * product / extent.PerChannel : 0;
-                double shift = norm.Batch ? -scale * sum / extent.PerChannel : 0;
-                Input<V>(
-                    channel, pdz + at, px + at, input.Tensor.Pointer<float>() + at, slope, shift, recomputes, extent,
-                    input.Accumulate);
-            }
-
-            Put(dweight, c, product * channel.Rstd);
-            Put(dbias, c, sum);
-        });
-    }
-
-    private static void ForChannels(BatchNormInputs norm, Action<long> body)
-    {
-        long grain = Math.Max(1, Grain / Math.Max(1, norm.Extent.PerChannel));
-        ((CpuDevice)norm.X.Device).Team.ForRange(norm.Extent.Channels, grain, (start, end) =>
+        Team(norm).ForRange(extent.Channels, GrainOf(extent), (start, end) =>
         {
             for (long c = start; c < end; c++)
-                body(c);
+            {
+                var channel = new Channel(norm, c);
+                double sum = 0, product = 0;
+                long at = c * extent.Plane;
+                if (wantsSums)
+                    (sum, product) = Sums<V>(channel, pdy + at, px + at, py == null ? null : py + at, pdz + at, recomputes, extent);
+
+                if (dx is { } input)
+                {
+                    // dx = scale dz + slope (x - mean) + shift
+                    double scale = channel.ExactScale, rstd = channel.Rstd;
+                    double slope = norm.Batch ? -scale * rstd * rstd * product / extent.PerChannel : 0;
+                    double shift = norm.Batch ? -scale * sum / extent.PerChannel : 0;
+                    Input<V>(
+                        channel, pdz + at, px + at, input.Tensor.Pointer<float>() + at, slope, shift, recomputes, extent,
+                        input.Accumulate);
+                }
+
+                Put(dweight, c, product * channel.Rstd);
+                Put(dbias, c, sum);
+            }
         });
     }
+
+    private static ThreadTeam Team(BatchNormInputs norm) => ((CpuDevice)norm.X.Device).Team;
+
+    private static long GrainOf(BatchNormExtent extent) => Math.Max(1, Grain / Math.Max(1, extent.PerChannel));
 
     private static void Put(GradTarget? target, long c, double value)
     {

@@ -30,8 +30,9 @@ public static partial class Op
         if (geometry is { KernelArea: 1, Groups: 1 } && geometry.Input.CountOf(2, 4) == 1 && geometry.Output.CountOf(2, 4) == 1)
         {
             // One pixel an image, as in squeeze-excite: a linear layer.
+            using var own = step.OwnScope();
             var y1 = Linear(Reshape(x, [geometry.N, geometry.C]), Reshape(step.Use(weight), [geometry.O, geometry.C]), bias);
-            return Reshape(y1, geometry.Output);
+            return own.Return(Reshape(y1, geometry.Output));
         }
 
         if (geometry.TakesPatches && Conv2dKernels.For(x) is Conv2dCpu)

@@ -32,7 +32,9 @@ internal readonly struct MatMulPlan
         ColumnStrideA = A[column];
         RowStrideB = B[row];
         ColumnStrideB = B[column];
-        Batch = new Shape(y.Shape.ToArray().AsSpan(0, batchAxes));
+        Span<int> sizes = stackalloc int[y.Shape.Rank];
+        y.Shape.CopyTo(sizes);
+        Batch = new Shape(sizes[..batchAxes]);
     }
 
     /// <summary>Rows of each product.</summary>
