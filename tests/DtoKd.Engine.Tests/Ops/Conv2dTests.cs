@@ -152,6 +152,26 @@ public class Conv2dTests
 
     private static double Dot(Tensor a, Tensor b) => a.ToDoubles().Zip(b.ToDoubles(), (x, y) => x * y).Sum();
 
+    [Fact]
+    public void Layouts_are_made_once_and_right_after_any_number_of_others()
+    {
+        var layouts = new ConvLayouts();
+        var first = layouts.Of(Sizes(9), ConvProduct.Forward, 16);
+        Assert.Same(first, layouts.Of(Sizes(9), ConvProduct.Forward, 16));
+        Assert.NotSame(first, layouts.Of(Sizes(9), ConvProduct.WeightGradient, 16));
+        Assert.NotSame(first, layouts.Of(Sizes(9), ConvProduct.Forward, 8));
+        for (int width = 10; width < 10 + ConvLayouts.Capacity; width++)
+        {
+            var (kept, made) = (layouts.Of(Sizes(width), ConvProduct.Forward, 16), new ConvLayout(Sizes(width), ConvProduct.Forward, 16));
+            Assert.Equal(made.Offsets, kept.Offsets);
+            Assert.Equal(made.Bases, kept.Bases);
+        }
+
+        Assert.NotSame(first, layouts.Of(Sizes(9), ConvProduct.Forward, 16));
+
+        static Conv2dGeometry Sizes(int width) => new(1, 2, 5, width, 2, Kernel: 3, Stride: 1, Padding: 1, Dilation: 1, Groups: 1);
+    }
+
     private static void AssertClose(double[] expected, double[] actual)
     {
         double scale = expected.Select(Math.Abs).DefaultIfEmpty(0).Max();

@@ -5,9 +5,6 @@ namespace DtoKd.Engine;
 // The gradient of the weights.
 internal sealed unsafe partial class Conv2dCpu
 {
-    // Images are batched up to about as many vectors: longer rows than products have, as each ends with a sum across a vector.
-    private const int DotVectors = 96;
-
     // Pixels of a piece of an image.
     private const int MinPiece = 256;
 
@@ -30,6 +27,13 @@ internal sealed unsafe partial class Conv2dCpu
         where TKernel : struct, IMicroKernel
     {
         float* px = x.Pointer<float>(), pdy = dy.Pointer<float>();
+        using var pixels = ConvSubsample.Of<V>(device, g, px);
+        if (pixels is not null)
+        {
+            g = pixels.Geometry;
+            px = pixels.Pixels;
+        }
+
         bool pointwise = g is { KernelArea: 1, H: 1, OH: 1, Groups: 1 } && g.W == g.OW && g.N > 0;
         if (pointwise && (g.W < ShortImage || dw.Count >= LargeWeight))
         {
@@ -103,7 +107,7 @@ internal sealed unsafe partial class Conv2dCpu
         CpuDevice device, Conv2dGeometry g, float* x, float* dy, int maxRuns, ConvPartials partials)
         where V : unmanaged, IFloatLane<V>
     {
-        var layout = ForwardLayout(g, V.Width, DotVectors);
+        var layout = Layouts.Of(g, ConvProduct.WeightGradient, V.Width);
         int units = layout.Units;
         long groupCount = (long)g.GroupO * g.GroupC * g.KernelArea;
         int runs = Math.Min(maxRuns, Math.Max(1, units));

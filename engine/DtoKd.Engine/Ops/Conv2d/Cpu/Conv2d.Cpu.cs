@@ -15,9 +15,6 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
     // Products summed in float before the result is added to what was there: their weights and planes fit the L1.
     private const int DepthBlock = 256;
 
-    // Images are batched up to about as many vectors: a multiple of both tile widths.
-    private const int ProductVectors = 24;
-
     // Weights that one task packs.
     private const long PackGrain = 4096;
 
@@ -26,6 +23,8 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
 
     // About 20 microseconds of one thread.
     private const double FlopsPerTask = 2e6;
+
+    private static readonly ConvLayouts Layouts = new();
 
     public void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, Tensor? bias, Tensor y, bool accumulate)
     {
@@ -68,17 +67,18 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
     public void InputGradient(Conv2dGeometry geometry, Tensor dy, Tensor w, Tensor dx, bool accumulate)
     {
         geometry = geometry.Flattened();
+        float* pdy = dy.Pointer<float>(), pw = w.Pointer<float>(), pdx = dx.Pointer<float>();
         var device = (CpuDevice)dy.Device;
         switch (device.Simd)
         {
             case SimdLevel.Avx512:
-                InputGradient<Lane512, Avx512Kernel>(device, geometry, dy, w, dx, accumulate);
+                InputGradient<Lane512, Avx512Kernel>(device, geometry, pdy, pw, pdx, accumulate);
                 break;
             case SimdLevel.Avx2:
-                InputGradient<Lane256, Avx2Kernel>(device, geometry, dy, w, dx, accumulate);
+                InputGradient<Lane256, Avx2Kernel>(device, geometry, pdy, pw, pdx, accumulate);
                 break;
             default:
-                InputGradient<LaneVector, PortableKernel>(device, geometry, dy, w, dx, accumulate);
+                InputGradient<LaneVector, PortableKernel>(device, geometry, pdy, pw, pdx, accumulate);
                 break;
         }
     }
@@ -138,12 +138,18 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
             return;
         }
 
+        using var pixels = ConvSubsample.Of<V>(device, g, px);
+        if (pixels is not null)
+        {
+            g = pixels.Geometry;
+            px = pixels.Pixels;
+        }
+
         if (TryPanels<V, TKernel>(device, g, px, ConvWeight.Forward(pw, g), epilogue, py))
             return;
         bool plain = epilogue is { Residual: null, Scale: null, Relu: false };
         Products<V>(
-            device, ForwardLayout(g, V.Width, ProductVectors), g, px, pw, g.GroupC * g.KernelArea, g.KernelArea,
-            plain ? epilogue.Shift : null, py, epilogue.Accumulate);
+            device, Layouts.Of(g, ConvProduct.Forward, V.Width), px, pw, plain ? epilogue.Shift : null, py, epilogue.Accumulate);
         if (plain)
             return;
         int area = checked(g.OH * g.OW);
@@ -156,23 +162,26 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
     }
 
     private static void InputGradient<V, TKernel>(
-        CpuDevice device, Conv2dGeometry g, Tensor dy, Tensor w, Tensor dx, bool accumulate)
+        CpuDevice device, Conv2dGeometry g, float* dy, float* w, float* dx, bool accumulate)
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
-        float* pdy = dy.Pointer<float>(), pw = w.Pointer<float>(), pdx = dx.Pointer<float>();
+        if (ConvSubsample.Suits(g))
+        {
+            using var pixels = new ConvSubsample(device, g);
+            InputGradient<V, TKernel>(device, pixels.Geometry, dy, w, pixels.Pixels, accumulate: false);
+            pixels.Spread(dx, accumulate);
+            return;
+        }
+
         if (g.Stride == 1 && g.Adjoint() is { Padding: { Height: >= 0, Width: >= 0 } } adjoint
             && TryPanels<V, TKernel>(
-                device, adjoint, pdy, ConvWeight.Adjoint(pw, g), new ConvEpilogue { Accumulate = accumulate }, pdx))
+                device, adjoint, dy, ConvWeight.Adjoint(w, g), new ConvEpilogue { Accumulate = accumulate }, dx))
         {
             return;
         }
 
-        var layout = new ConvLayout(
-            ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Height, g.Padding.Height, g.Dilation.Height),
-            ConvAxis.Backward(g.W, g.Kernel.Width, g.Stride.Width, g.Padding.Width, g.Dilation.Width),
-            g.N, g.Groups, g.GroupO, g.GroupC, new Pair(g.OH, g.OW), new Pair(g.H, g.W), V.Width, ProductVectors);
-        Products<V>(device, layout, g, pdy, pw, g.KernelArea, g.GroupC * g.KernelArea, null, pdx, accumulate);
+        Products<V>(device, Layouts.Of(g, ConvProduct.InputGradient, V.Width), dy, w, null, dx, accumulate);
     }
 
     /// <summary>Groups of many channels fill the tiles of the matrix product.</summary>
@@ -190,37 +199,28 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         return true;
     }
 
-    private static ConvLayout ForwardLayout(Conv2dGeometry g, int width, int wantedVectors) => new(
-        ConvAxis.Forward(g.OH, g.Kernel.Height, g.Stride.Height, g.Padding.Height, g.Dilation.Height),
-        ConvAxis.Forward(g.OW, g.Kernel.Width, g.Stride.Width, g.Padding.Width, g.Dilation.Width),
-        g.N, g.Groups, g.GroupC, g.GroupO, new Pair(g.H, g.W), new Pair(g.OH, g.OW), width, wantedVectors);
-
     /// <summary>target (+)= bias + the sum over source channels and taps of weight times source.</summary>
     private static void Products<V>(
-        CpuDevice device, ConvLayout layout, Conv2dGeometry g, float* source, float* weight, int targetStride, int sourceStride,
-        float* bias, float* target, bool accumulate)
+        CpuDevice device, ConvLayout layout, float* source, float* weight, float* bias, float* target, bool accumulate)
         where V : unmanaged, IFloatLane<V>
     {
         int vectors = layout.Bases.Length;
         if (vectors == 0 || layout.TargetChannels == 0)
             return;
-        long depth = 0;
-        foreach (var offsets in layout.Offsets)
-            depth += offsets.Length;
-        long groupWeights = layout.TargetChannels * depth;
-        var packed = device.Pool.Rent(groupWeights * g.Groups * sizeof(float), "conv2d");
+        long groupWeights = layout.GroupWeights;
+        var packed = device.Pool.Rent(groupWeights * layout.Groups * sizeof(float), "conv2d");
         try
         {
             float* packedWeight = (float*)packed.Address;
-            Pack(device.Team, layout, g, weight, targetStride, sourceStride, packedWeight);
-            double flops = 2.0 * layout.TargetChannels * Math.Max(1, depth) * vectors * V.Width;
-            device.Team.ForRange((long)layout.Units * g.Groups, (long)Math.Max(1, FlopsPerTask / flops), (start, end) =>
+            Pack(device.Team, layout, weight, packedWeight);
+            double flops = 2.0 * Math.Max(layout.TargetChannels, groupWeights) * vectors * V.Width;
+            device.Team.ForRange((long)layout.Units * layout.Groups, (long)Math.Max(1, FlopsPerTask / flops), (start, end) =>
             {
                 for (long k = start; k < end; k++)
                 {
-                    int group = (int)(k % g.Groups);
+                    int group = (int)(k % layout.Groups);
                     ProductsOfUnit<V>(
-                        layout, (int)(k / g.Groups), group, source, packedWeight + (group * groupWeights), bias, target,
+                        layout, (int)(k / layout.Groups), group, source, packedWeight + (group * groupWeights), bias, target,
                         accumulate);
                 }
             });
@@ -235,32 +235,25 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
     /// Orders the weights as the tiles read them: for each group and pair of targets, first the channels four by four,
     /// [depth, 4], then the rest one by one, [depth].
     /// </summary>
-    private static void Pack(
-        ThreadTeam team, ConvLayout layout, Conv2dGeometry g, float* weight, int targetStride, int sourceStride, float* packed)
+    private static void Pack(ThreadTeam team, ConvLayout layout, float* weight, float* packed)
     {
         int channels = layout.TargetChannels, tiles = channels / ConvTiles.Rows, pieces = tiles + (channels % ConvTiles.Rows);
-        long groupStride = (long)g.GroupO * g.GroupC * g.KernelArea;
+        long groupStride = layout.GroupWeights;
         float* to = packed;
         for (int pair = 0; pair < layout.Offsets.Length; pair++)
         {
-            int depth = layout.Offsets[pair].Length;
-            var places = new int[depth];
-            for (int k = 0; k < depth; k++)
-            {
-                var (channel, row, column) = layout.WeightOf(pair, k);
-                places[k] = checked((channel * sourceStride) + (row * g.Kernel.Width) + column);
-            }
-
+            int[] places = layout.Weights[pair];
+            int depth = places.Length;
             float* pairTo = to;
-            team.ForRange((long)g.Groups * pieces, Math.Max(1, PackGrain / Math.Max(1, depth)), (start, end) =>
+            team.ForRange((long)layout.Groups * pieces, Math.Max(1, PackGrain / Math.Max(1, depth)), (start, end) =>
             {
                 for (long piece = start; piece < end; piece++)
                 {
                     long group = piece / pieces, tile = piece % pieces;
                     long first = tile < tiles ? tile * ConvTiles.Rows : tiles * ConvTiles.Rows + (tile - tiles);
-                    float* from = weight + (group * groupStride) + (first * targetStride);
+                    float* from = weight + (group * groupStride) + (first * layout.WeightStride);
                     float* target = pairTo + (group * groupStride) + (first * depth);
-                    PackTile(from, targetStride, places, tile < tiles ? ConvTiles.Rows : 1, target);
+                    PackTile(from, layout.WeightStride, places, tile < tiles ? ConvTiles.Rows : 1, target);
                 }
             });
             to += (long)channels * depth;

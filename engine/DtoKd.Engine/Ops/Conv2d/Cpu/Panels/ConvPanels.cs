@@ -249,7 +249,7 @@ internal struct PixelRun
 }
 
 /// <summary>What the results of a convolution read, as rows: one for each input channel and tap, with a column for each result.</summary>
-internal sealed unsafe class ConvPixels
+internal readonly unsafe struct ConvPixels
 {
     // The same pixels of the channels that come next: no hardware sees that pattern.
     private const int ChannelsAhead = 3;

@@ -24,6 +24,14 @@ internal sealed unsafe class ConvLayout
     // Lower bands would copy the rows above and below them too often.
     private const int MinBandRows = 4;
 
+    // Floats from what is copied to what is asked for, which may lie in the next channel: the processor foresees no more than a page.
+    private const int FillAhead = 1024;
+
+    // Images are batched up to about as many vectors: a multiple of both tile widths; for the weight's gradient longer rows, as
+    // each ends with a sum across a vector.
+    private const int ProductVectors = 24;
+    private const int DotVectors = 96;
+
     private readonly ConvAxis _h;
     private readonly ConvAxis _w;
     private readonly int _images;
@@ -36,33 +44,28 @@ internal sealed unsafe class ConvLayout
     private readonly int _planeSize;
     private readonly bool _byRows;
 
-    /// <param name="h">The vertical axis.</param>
-    /// <param name="w">The horizontal axis.</param>
-    /// <param name="images">Images in all.</param>
-    /// <param name="groups">Groups.</param>
-    /// <param name="sourceChannels">Channels of the source in one group.</param>
-    /// <param name="targetChannels">Channels of the destination in one group.</param>
-    /// <param name="source">Height and width of the source.</param>
-    /// <param name="target">Height and width of the destination.</param>
+    /// <param name="g">The convolution.</param>
+    /// <param name="product">Which of its products is made.</param>
     /// <param name="width">Floats in a vector.</param>
-    /// <param name="wantedVectors">Images are batched until a unit has about as many vectors.</param>
-    public ConvLayout(
-        ConvAxis h, ConvAxis w, int images, int groups, int sourceChannels, int targetChannels, Pair source, Pair target,
-        int width, int wantedVectors)
+    public ConvLayout(Conv2dGeometry g, ConvProduct product, int width)
     {
-        _h = h;
-        _w = w;
-        _images = images;
+        bool isBackward = product == ConvProduct.InputGradient;
+        ConvAxis h = _h = isBackward ? ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Height, g.Padding.Height, g.Dilation.Height)
+            : ConvAxis.Forward(g.OH, g.Kernel.Height, g.Stride.Height, g.Padding.Height, g.Dilation.Height);
+        ConvAxis w = _w = isBackward ? ConvAxis.Backward(g.W, g.Kernel.Width, g.Stride.Width, g.Padding.Width, g.Dilation.Width)
+            : ConvAxis.Forward(g.OW, g.Kernel.Width, g.Stride.Width, g.Padding.Width, g.Dilation.Width);
+        int input = g.KernelArea, output = g.GroupC * g.KernelArea;
+        (SourceChannels, TargetChannels) = isBackward ? (g.GroupO, g.GroupC) : (g.GroupC, g.GroupO);
+        (_sourceH, _sourceW, _targetH, _targetW) = isBackward ? (g.OH, g.OW, g.H, g.W) : (g.H, g.W, g.OH, g.OW);
+        (WeightStride, int sourceStride) = isBackward ? (input, output) : (output, input);
+        GroupWeights = (long)g.GroupO * output;
+        _images = g.N;
         _width = width;
-        (_sourceH, _sourceW) = source;
-        (_targetH, _targetW) = target;
-        Groups = groups;
-        SourceChannels = sourceChannels;
-        TargetChannels = targetChannels;
+        Groups = g.Groups;
         Pitch = w.Grid + w.Reach;
         Planes = h.Origins.Length * w.Origins.Length;
 
-        long floatsPerRow = Math.Max(1, (long)sourceChannels * Planes * Pitch);
+        long floatsPerRow = Math.Max(1, (long)SourceChannels * Planes * Pitch);
         int bandRows = (int)Math.Clamp((PlaneBudget / floatsPerRow) - h.Reach, MinBandRows, Math.Max(MinBandRows, h.Grid));
         Bands = Math.Max(1, Math.Min(Pieces(h.Grid, bandRows), h.Grid / MinBandRows));
         BandRows = Pieces(h.Grid, Bands);
@@ -75,18 +78,20 @@ internal sealed unsafe class ConvLayout
         if (Bands == 1 && ImageVectors > 0)
         {
             long fitting = BatchBudget / (floatsPerRow * (BandRows + h.Reach));
-            Batch = (int)Math.Clamp(Math.Min(Pieces(wantedVectors, ImageVectors), fitting), 1, Math.Max(1, images));
+            int wantedVectors = product == ConvProduct.WeightGradient ? DotVectors : ProductVectors;
+            Batch = (int)Math.Clamp(Math.Min(Pieces(wantedVectors, ImageVectors), fitting), 1, Math.Max(1, _images));
         }
 
         // An odd number of cache lines, so that the channels of one pixel do not share a set of the L1; a vector may run over
         // the last plane by less than its width.
         PlaneStride = (Pieces((Batch * _planeSize) + width, 16) | 1) * 16;
         Offsets = new int[h.Targets.Length * w.Targets.Length][];
+        Weights = new int[Offsets.Length][];
         for (int i = 0; i < Offsets.Length; i++)
-            Offsets[i] = OffsetsOf(i);
+            (Offsets[i], Weights[i]) = ProductsOf(i, sourceStride, g.Kernel.Width);
 
         // Whole vectors that are neighbours in the destination too are stored there at once.
-        long batchArea = (long)Batch * groups * targetChannels * _targetH * _targetW;
+        long batchArea = (long)Batch * Groups * TargetChannels * _targetH * _targetW;
         StoresInPlace = _byRows && w.Grid % width == 0 && Offsets.Length == 1 && h.Targets[0].Step == 1 && w.Targets[0].Step == 1
             && batchArea <= int.MaxValue;
         Bases = new int[Batch * ImageVectors];
@@ -110,6 +115,15 @@ internal sealed unsafe class ConvLayout
     /// channels times taps of them.
     /// </summary>
     public int[][] Offsets { get; }
+
+    /// <summary>For each pair of targets, where the weight of each of its products lies behind the first one of its target channel.</summary>
+    public int[][] Weights { get; }
+
+    /// <summary>Weights of one group.</summary>
+    public long GroupWeights { get; }
+
+    /// <summary>From the first weight of a target channel to that of the next, of one group.</summary>
+    public int WeightStride { get; }
 
     /// <summary>Where each vector of a unit begins within any plane.</summary>
     public int[] Bases { get; }
@@ -149,14 +163,6 @@ internal sealed unsafe class ConvLayout
 
     private int ImageVectors { get; }
 
-    /// <summary>The source channel of product <paramref name="k"/> of a pair of targets, and its place in a kernel.</summary>
-    public (int Channel, int Row, int Column) WeightOf(int target, int k)
-    {
-        var (tapsH, tapsW) = TapsOf(target);
-        int tap = k % (tapsH.Length * tapsW.Length);
-        return (k / (tapsH.Length * tapsW.Length), tapsH[tap / tapsW.Length].Index, tapsW[tap % tapsW.Length].Index);
-    }
-
     /// <summary>Where the first result of a unit and group lies in the destination.</summary>
     public long Start(int unit, int group)
     {
@@ -185,9 +191,11 @@ internal sealed unsafe class ConvLayout
         var (firstImage, images, firstRow, rows) = Range(unit);
         int channels = Groups * SourceChannels;
         long area = (long)_sourceH * _sourceW;
+        bool inVectors = V.Width == Vector512<float>.Count && _w.SourceStep <= 2 && Avx512F.IsSupported;
+        int filled = inVectors && _w.Origins is [var even, var odd] && odd == even + 1 ? 2 : 1;
         for (int c = 0; c < SourceChannels; c++)
         {
-            for (int k = 0; k < Planes; k++)
+            for (int k = 0; k < Planes; k += filled)
             {
                 float* target = planes + ((long)((c * Planes) + k) * PlaneStride);
                 int top = _h.Origins[k / _w.Origins.Length] + (firstRow * _h.SourceStep);
@@ -195,12 +203,17 @@ internal sealed unsafe class ConvLayout
                 for (int image = 0; image < images; image++)
                 {
                     float* plane = source + (((((long)firstImage + image) * channels) + (group * SourceChannels) + c) * area);
-                    FillPlane<V>(plane, top, left, rows + _h.Reach, target + (image * _planeSize));
+                    float* to = target + (image * _planeSize);
+                    if (inVectors)
+                        FillRows(plane, top, left, rows + _h.Reach, to, filled == 2 ? to + PlaneStride : null);
+                    else
+                        FillPlane<V>(plane, top, left, rows + _h.Reach, to);
                 }
 
                 // Vectors that run over the end are thrown away or multiplied by zero: they must be finite.
                 int used = ((images - 1) * _planeSize) + ((rows + _h.Reach) * Pitch);
-                new Span<float>(target + used, PlaneStride - used).Clear();
+                for (int i = 0; i < filled; i++)
+                    new Span<float>(target + (i * PlaneStride) + used, PlaneStride - used).Clear();
             }
         }
     }
@@ -267,22 +280,20 @@ internal sealed unsafe class ConvLayout
         }
     }
 
-    private (ConvTap[] H, ConvTap[] W) TapsOf(int pair) =>
-        (_h.Targets[pair / _w.Targets.Length].Taps, _w.Targets[pair % _w.Targets.Length].Taps);
-
-    private int[] OffsetsOf(int pair)
+    private (int[] Offsets, int[] Weights) ProductsOf(int pair, int sourceStride, int kernelWidth)
     {
-        var (tapsH, tapsW) = TapsOf(pair);
+        ConvTap[] tapsH = _h.Targets[pair / _w.Targets.Length].Taps, tapsW = _w.Targets[pair % _w.Targets.Length].Taps;
         int taps = tapsH.Length * tapsW.Length;
-        var offsets = new int[SourceChannels * taps];
+        int[] offsets = new int[SourceChannels * taps], weights = new int[offsets.Length];
         for (int k = 0; k < offsets.Length; k++)
         {
             ConvTap h = tapsH[k % taps / tapsW.Length], w = tapsW[k % tapsW.Length];
             int plane = (k / taps * Planes) + (h.Plane * _w.Origins.Length) + w.Plane;
             offsets[k] = checked((plane * PlaneStride) + (h.Offset * Pitch) + w.Offset);
+            weights[k] = checked((k / taps * sourceStride) + (h.Index * kernelWidth) + w.Index);
         }
 
-        return offsets;
+        return (offsets, weights);
     }
 
     private static void StoreAlternating(float* even, float* odd, float* to, int count, bool accumulate)
@@ -315,6 +326,29 @@ internal sealed unsafe class ConvLayout
         for (; i < count; i++)
         {
             float value = (i % 2 == 0 ? even : odd)[i / 2];
+            to[i] = accumulate ? to[i] + value : value;
+        }
+    }
+
+    /// <summary>Stores, or adds, a row's elements at every <paramref name="step"/>-th place; between them zeros, or what is there.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void StoreSpread(float* from, float* to, int count, int step, bool accumulate)
+    {
+        int i = 0;
+        if (step == 2 && Avx512F.IsSupported)
+        {
+            // The places between, as those of a vector of zeros.
+            var low = Vector512.Create(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            for (; i + Vector512<float>.Count <= count; i += Vector512<float>.Count)
+            {
+                var values = Avx512F.PermuteVar16x32x2(Vector256.Load(from + (i / 2)).ToVector512(), low, Vector512<float>.Zero);
+                (accumulate ? values + Vector512.Load(to + i) : values).Store(to + i);
+            }
+        }
+
+        for (; i < count; i++)
+        {
+            float value = i % step == 0 ? from[i / step] : 0;
             to[i] = accumulate ? to[i] + value : value;
         }
     }
@@ -356,6 +390,47 @@ internal sealed unsafe class ConvLayout
 
             for (int j = to; j < Pitch; j++)
                 target[j] = 0;
+        }
+    }
+
+    // In whole vectors: what they write behind a row's end belongs to the next one, or to the room behind a plane. With a stride of 2
+    // also the plane of the columns between.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void FillRows(float* source, int top, int left, int rows, float* target, float* between)
+    {
+        const int Width = 16;
+        bool isDense = _w.SourceStep == 1;
+        for (int i = 0; i < rows; i++)
+        {
+            int row = top + (i * _h.SourceStep);
+            float* line = source + ((long)row * _sourceW) + left;
+            bool isInside = row >= 0 && row < _sourceH;
+            for (int j = 0; j < Pitch; j += Width)
+            {
+                var value = Vector512<float>.Zero;
+                var other = value;
+                if (isInside && isDense)
+                {
+                    Sse.Prefetch0(line + j + FillAhead);
+                    value = PaddedRow.Load(line, j, -left, _sourceW);
+                }
+                else if (isInside)
+                {
+                    Sse.Prefetch0(line + (2 * j) + FillAhead);
+                    Sse.Prefetch0(line + (2 * j) + FillAhead + Width);
+                    Vector512<float> a = PaddedRow.Load(line, 2 * j, -left, _sourceW);
+                    Vector512<float> b = PaddedRow.Load(line, (2 * j) + Width, -left, _sourceW);
+                    (value, other) = (PaddedRow.Even(a, b), PaddedRow.Odd(a, b));
+                }
+
+                value.Store(target + j);
+                if (between != null)
+                    other.Store(between + j);
+            }
+
+            target += Pitch;
+            if (between != null)
+                between += Pitch;
         }
     }
 

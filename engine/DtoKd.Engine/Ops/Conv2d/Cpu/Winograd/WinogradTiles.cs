@@ -232,9 +232,9 @@ internal sealed unsafe class WinogradTiles<TTransform>
     {
         for (int i = 0; i < _length; i += Vector512<float>.Count, to += Vector512<float>.Count)
         {
-            Vector512<float> a = Inside(row, 2 * i, padding, width), b = Inside(row, (2 * i) + 16, padding, width);
-            Even(a, b).Store(to);
-            Odd(a, b).Store(to + _length);
+            Vector512<float> a = PaddedRow.Load(row, 2 * i, padding, width), b = PaddedRow.Load(row, (2 * i) + 16, padding, width);
+            PaddedRow.Even(a, b).Store(to);
+            PaddedRow.Odd(a, b).Store(to + _length);
         }
     }
 
@@ -242,34 +242,15 @@ internal sealed unsafe class WinogradTiles<TTransform>
     {
         for (int i = 0; i < _length; i += Vector512<float>.Count, to += Vector512<float>.Count)
         {
-            Vector512<float> a = Inside(row, 4 * i, padding, width), b = Inside(row, (4 * i) + 16, padding, width);
-            Vector512<float> c = Inside(row, (4 * i) + 32, padding, width), d = Inside(row, (4 * i) + 48, padding, width);
-            Vector512<float> even0 = Even(a, b), odd0 = Odd(a, b), even1 = Even(c, d), odd1 = Odd(c, d);
-            Even(even0, even1).Store(to);
-            Even(odd0, odd1).Store(to + _length);
-            Odd(even0, even1).Store(to + (2 * _length));
-            Odd(odd0, odd1).Store(to + (3 * _length));
+            Vector512<float> a = PaddedRow.Load(row, 4 * i, padding, width), b = PaddedRow.Load(row, (4 * i) + 16, padding, width);
+            Vector512<float> c = PaddedRow.Load(row, (4 * i) + 32, padding, width), d = PaddedRow.Load(row, (4 * i) + 48, padding, width);
+            Vector512<float> even0 = PaddedRow.Even(a, b), odd0 = PaddedRow.Odd(a, b), even1 = PaddedRow.Even(c, d), odd1 = PaddedRow.Odd(c, d);
+            PaddedRow.Even(even0, even1).Store(to);
+            PaddedRow.Even(odd0, odd1).Store(to + _length);
+            PaddedRow.Odd(even0, even1).Store(to + (2 * _length));
+            PaddedRow.Odd(odd0, odd1).Store(to + (3 * _length));
         }
     }
-
-    /// <summary>Columns of a row from one on, zeros outside; the row begins with the padding.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Inside(float* row, int column, int padding, int width)
-    {
-        if (column >= padding + width)
-            return Vector512<float>.Zero;
-        var place = Vector512<int>.Indices + Vector512.Create(column - padding);
-        var inside = Vector512.LessThan(place.AsUInt32(), Vector512.Create((uint)width));
-        return Avx512F.MaskLoad(row + column, inside.AsSingle(), Vector512<float>.Zero);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Even(Vector512<float> a, Vector512<float> b) => Avx512F.PermuteVar16x32x2(
-        a, Vector512.Create(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Odd(Vector512<float> a, Vector512<float> b) => Avx512F.PermuteVar16x32x2(
-        a, Vector512.Create(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), b);
 
     /// <summary>Sorts the columns of a row behind its padding by their remainder.</summary>
     private void Split(float* row, int width, int padding, int remainders, float* to)
