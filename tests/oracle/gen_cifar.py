@@ -389,6 +389,7 @@ def main():
                 case['values'][key] = [float(f'{tolerance:.1e}')] + [float(f'{x:.6g}') for x in v]
             cases.append(case)
             print(name, training, count, 'loss', case['values']['loss'][1])
+    os.makedirs(FOLDER, exist_ok=True)
     with open(os.path.join(FOLDER, 'cifar.json'), 'w') as f:
         f.write('{"seed": %d, "cases": [\n' % SEED)
         f.write(',\n'.join(json.dumps(c, separators=(',', ':')) for c in cases) + '\n]}\n')

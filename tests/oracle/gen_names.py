@@ -101,6 +101,7 @@ NETWORKS = {
 
 if __name__ == '__main__':
     folder = sys.argv[1] if len(sys.argv) > 1 else '../Fixtures'
+    os.makedirs(folder, exist_ok=True)
     for network, tensors in NETWORKS.items():
         with open(os.path.join(folder, f'names.{network}.txt'), 'w') as f:
             for name, shape in tensors:

@@ -44,5 +44,6 @@ for window, new_window, heads in [(4, 7, 2), (7, 12, 3), (7, 4, 2)]:
     new = [RegularGridInterpolator((at, at), old[:, h].reshape(2 * window - 1, -1).astype(float), bounds_error=False, fill_value=None)(grid).ravel() for h in range(heads)]
     cases.append(dict(kind='bias', side=2 * new_window - 1, heads=heads, old=numbers(old), new=numbers(np.stack(new, -1))))
 
+os.makedirs(sys.argv[2], exist_ok=True)
 with open(os.path.join(sys.argv[2], 'resizing.json'), 'w') as f:
     json.dump(cases, f)

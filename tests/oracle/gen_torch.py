@@ -81,6 +81,7 @@ def main(folder):
                              'optimizer.param_groups.0.betas': '[0.9, 0.999]', 'counts.a': '[1, 2]',
                              'lr_scheduler.milestones.5': '1'}}
     described = {}
+    os.makedirs(folder, exist_ok=True)
     for name, value in files.items():
         tensors = {}
         flatten(value, '', tensors)
