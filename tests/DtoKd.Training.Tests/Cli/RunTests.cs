@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using DtoKd.Tests;
 using DtoKd.Training.Logging;
@@ -64,6 +65,27 @@ public sealed class RunTests(RunTests.SmallRun run) : IClassFixture<RunTests.Sma
         var metrics = MetricsFile.Read(Path.Combine(_temp["run"], "metrics.jsonl"));
         Assert.Equal([1, 2, 3, 4, 5, 6], metrics.Steps.Select(step => step.Step));
         Assert.Equal([1, 2, 3], metrics.Epochs.Select(epoch => epoch.Epoch));
+    }
+
+    [Theory]
+    [InlineData("\"steps\":\"2", "\"steps\":\"x", "is not the state of a run: it does not say how many steps were done")]
+    [InlineData("\"best\":\"0", "\"best\":\"x", "is not the state of a run: it does not say the best accuracy")]
+    [InlineData("\"balancer\":\"none", "\"balancer\":\"dwa_", "is of a run weighed by 'dwa_', not 'none'")]
+    [InlineData("\"layout\":\"", "\"layoux\":\"", "does not fit this run: its parameters are of another network")]
+    public void A_state_that_is_damaged_or_of_another_run_is_refused_and_stays_as_it_is(string there, string instead, string expected)
+    {
+        Assert.Equal(0, Dtokd.Run([.. Train, "--epochs", "1", "--batch-size", "512"]).ExitCode);
+        string state = Path.Combine(_temp["run"], "checkpoints", "regnety_nano", "state.safetensors");
+        byte[] bytes = File.ReadAllBytes(state);
+        int at = bytes.AsSpan().IndexOf(Encoding.UTF8.GetBytes(there));
+        Encoding.UTF8.GetBytes(instead, bytes.AsSpan(at));
+        File.WriteAllBytes(state, bytes);
+
+        var resumed = Dtokd.Run("train", "--resume", _temp["run"]);
+        Assert.Equal(2, resumed.ExitCode);
+        Assert.Single(resumed.Error.TrimEnd('\n').Split('\n'));
+        Assert.Contains($"{state} {expected}", resumed.Error);
+        Assert.Equal(bytes, File.ReadAllBytes(state));
     }
 
     [Fact]

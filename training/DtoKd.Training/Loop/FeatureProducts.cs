@@ -3,7 +3,7 @@ using DtoKd.Engine;
 namespace DtoKd.Training.Loop;
 
 /// <summary>
-/// A part of the Gram matrix of the objectives' gradients at the shared representation. The representation of different images are
+/// A part of the Gram matrix of the objectives' gradients at the shared representation. The representations of different images are
 /// different coordinates, so the batch's matrix is the sum over its parts, and no part has to be kept.
 /// </summary>
 /// <param name="Place">Where the products are among the readings.</param>

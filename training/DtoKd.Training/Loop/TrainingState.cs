@@ -34,19 +34,15 @@ internal static class TrainingState
         writer.Write(path);
     }
 
-    /// <summary>Reads the steps done, without anything else.</summary>
-    public static long StepsIn(string path)
-    {
-        using var file = SafetensorsReader.Open(path);
-        return Steps(file, path);
-    }
-
     /// <summary>Restores a run and returns the best accuracy so far.</summary>
     /// <exception cref="InvalidDataException">The file is damaged or of another run.</exception>
     public static double Load(string path, ParameterArena arena, Trainer trainer, EpochTotals totals)
     {
         using var file = SafetensorsReader.Open(path);
-        long steps = Steps(file, path);
+        if (!long.TryParse(file.Metadata.GetValueOrDefault(StepsKey), CultureInfo.InvariantCulture, out long steps) || steps < 0)
+            throw new InvalidDataException($"{path} is not the state of a run: it does not say how many steps were done");
+        if (!double.TryParse(file.Metadata.GetValueOrDefault(BestKey), CultureInfo.InvariantCulture, out double best))
+            throw new InvalidDataException($"{path} is not the state of a run: it does not say the best accuracy");
         if (file.Metadata.GetValueOrDefault(BalancerKey) != trainer.Balancer.Name)
             throw new InvalidDataException($"{path} is of a run weighed by '{file.Metadata.GetValueOrDefault(BalancerKey)}', not '{trainer.Balancer.Name}'");
         if (file.Metadata.GetValueOrDefault(LayoutKey) != LayoutOf(arena))
@@ -61,13 +57,8 @@ internal static class TrainingState
         trainer.Balancer.LoadState(Entries(file, "balancer."));
         totals.LoadState(Entries(file, "epoch."));
         trainer.StepsDone = trainer.Optimiser.Steps = steps;
-        return file.Metadata.TryGetValue(BestKey, out string? best) ? double.Parse(best, CultureInfo.InvariantCulture) : -1;
+        return best;
     }
-
-    private static long Steps(SafetensorsReader file, string path) =>
-        file.Metadata.TryGetValue(StepsKey, out string? text) && long.TryParse(text, CultureInfo.InvariantCulture, out long steps)
-            ? steps
-            : throw new InvalidDataException($"{path} is not the state of a run: it does not say how many steps were done");
 
     /// <summary>A checksum of what lies where in the flat buffers, which are saved without names.</summary>
     private static string LayoutOf(ParameterArena arena)
