@@ -39,7 +39,7 @@ MUTANTS = [
     ("Linear/Linear.cs", "ProductEnd.Times(AsRows", "ProductEnd.Add(AsRows"),
     ("Linear/Linear.cs", "into.Give(3, dy)", "into.Give(3, Affine(dy, -1))"),
     ("Conv2d/Conv2d.cs", "into.Give(2, SumToChannels(dy))", "into.Give(2, Affine(SumToChannels(dy), -1))"),
-    ("Conv2d/Cpu/Conv2d.Cpu.cs", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Height", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Width"),
+    ("Conv2d/Cpu/Planes/ConvLayout.cs", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Height", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Width"),
     ("BatchNorm/BatchNorm.Cpu.cs", "norm.Batch ? -scale * rstd", "norm.Batch ? scale * rstd"),
     ("BatchNorm/BatchNorm.cs", "into.Give(3, dz)", "into.Give(3, dy)"),
     ("Composed/Addend.cs", "Op.Linear(x, weight, bias, shortcut)", "Op.Linear(x, weight, bias)"),
