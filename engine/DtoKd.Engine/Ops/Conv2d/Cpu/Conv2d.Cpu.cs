@@ -126,23 +126,24 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         where TKernel : struct, IMicroKernel
     {
         float* px = x.Pointer<float>(), pw = w.Pointer<float>(), py = y.Pointer<float>();
-        if (SparseConv.Suits<V>(g, px))
-        {
-            SparseConv.Run<V>(device, g, px, gate is null ? null : gate.Pointer<float>(), ConvWeight.Forward(pw, g), epilogue, py);
-            return;
-        }
-
-        if (gate is not null)
-        {
-            ConvPanels.Run<V, TKernel>(device, g, px, gate.Pointer<float>(), ConvWeight.Forward(pw, g), epilogue, py);
-            return;
-        }
-
         using var pixels = ConvSubsample.Of<V>(device, g, px);
         if (pixels is not null)
         {
             g = pixels.Geometry;
             px = pixels.Pixels;
+        }
+
+        float* factors = gate is null ? null : gate.Pointer<float>();
+        if (SparseConv.Suits<V>(g, px))
+        {
+            SparseConv.Run<V>(device, g, px, factors, ConvWeight.Forward(pw, g), epilogue, py);
+            return;
+        }
+
+        if (gate is not null)
+        {
+            ConvPanels.Run<V, TKernel>(device, g, px, factors, ConvWeight.Forward(pw, g), epilogue, py);
+            return;
         }
 
         if (TryPanels<V, TKernel>(device, g, px, ConvWeight.Forward(pw, g), epilogue, py))

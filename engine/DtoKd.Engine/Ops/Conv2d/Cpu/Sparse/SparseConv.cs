@@ -5,8 +5,9 @@ using System.Runtime.Intrinsics;
 namespace DtoKd.Engine.Cpu;
 
 /// <summary>
-/// A 1 x 1 convolution that multiplies only what is not zero: behind a ReLU that is about every second value. A pixel is a row: each
-/// of its channels that is not zero adds its multiple of a row of the weights to the pixel's sums, seven vectors in registers.
+/// A 1 x 1 convolution of stride 1 that multiplies only what is not zero: behind a ReLU that is about every second value. A pixel is a
+/// row: each of its channels that is not zero adds its multiple of a row of the weights to the pixel's sums, seven vectors in
+/// registers.
 /// </summary>
 /// <remarks>
 /// The sums take the terms in the order, and the blocks, in which <see cref="ConvPanels"/> takes them, less those that are zero: the
@@ -42,7 +43,7 @@ internal static unsafe class SparseConv
     public static bool Suits<V>(Conv2dGeometry g, float* x)
         where V : unmanaged, IFloatLane<V>
     {
-        if (g is not { KernelArea: 1, Groups: 1 } || g.Padding != 0 || g.C < FewestChannels)
+        if (g is not { KernelArea: 1, Groups: 1 } || g.Stride != 1 || g.Padding != 0 || g.C < FewestChannels)
             return false;
         int panel = Vectors * V.Width;
         double padded = (double)Pieces(g.O, panel) * panel / g.O;
