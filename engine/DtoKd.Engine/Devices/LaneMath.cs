@@ -37,6 +37,24 @@ internal static class LaneMath
         return V.Select(V.Less(x, V.Of(-87)), V.Of(0), p * V.PowerOfTwo(n));
     }
 
+    /// <summary>2^x within 1 ulp for x up to 0; 0 below -125.5, near where results leave the normal range; NaN for NaN.</summary>
+    /// <remarks>Fewer instructions than e^x, where x can be had in units of ln 2 for nothing.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Exp2OfNegative<V>(V x)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var n = V.Round(x);
+        var r = x - n;
+        // 2^r on [-1/2, 1/2]
+        var p = V.MultiplyAdd(V.Of(0.000155946812), r, V.Of(0.00134066441));
+        p = V.MultiplyAdd(p, r, V.Of(0.00961769297));
+        p = V.MultiplyAdd(p, r, V.Of(0.0555031055));
+        p = V.MultiplyAdd(p, r, V.Of(0.240226528));
+        p = V.MultiplyAdd(p, r, V.Of(0.693147215));
+        p = V.MultiplyAdd(p, r, V.Of(1));
+        return V.Select(V.Less(x, V.Of(-125.5)), V.Of(0), p * V.PowerOfTwo(n));
+    }
+
     /// <summary>e^x - 1 within 1.5 ulps; -1 below -25, infinity above 88.72; NaN for NaN.</summary>
     public static V Expm1<V>(V x)
         where V : unmanaged, IFloatLane<V>
@@ -163,17 +181,16 @@ internal static class LaneMath
     public static V Phi<V>(V x, out V bell)
         where V : unmanaged, IFloatLane<V>
     {
-        bell = ExpOfNegative(x * x * V.Of(-0.5));
-        // (1 - Phi(t)) e^(t^2/2) / k in k = 1 / (1 + 0.26 t) for t from 0 to 13.2
-        var k = V.Of(1) / V.MultiplyAdd(V.Abs(x), V.Of(0.26), V.Of(1));
-        var p = V.MultiplyAdd(V.Of(0.0324761306), k, V.Of(-0.162343587));
-        p = V.MultiplyAdd(p, k, V.Of(0.27101227));
-        p = V.MultiplyAdd(p, k, V.Of(-0.173131449));
-        p = V.MultiplyAdd(p, k, V.Of(0.176181724));
-        p = V.MultiplyAdd(p, k, V.Of(0.0445678954));
-        p = V.MultiplyAdd(p, k, V.Of(0.104678703));
-        p = V.MultiplyAdd(p, k, V.Of(0.102785637));
-        p = V.MultiplyAdd(p, k, V.Of(0.103772679));
+        bell = Exp2OfNegative(x * x * V.Of(-0.5 / Ln2));
+        // (1 - Phi(t)) e^(t^2/2) / k in k = 1 / (1 + 0.3 t) for t from 0 to 13.2, where errors may grow as 1 + t^2/2
+        var k = V.Of(1) / V.MultiplyAdd(V.Abs(x), V.Of(0.3), V.Of(1));
+        var p = V.MultiplyAdd(V.Of(0.0359482638), k, V.Of(-0.157802065));
+        p = V.MultiplyAdd(p, k, V.Of(0.206293875));
+        p = V.MultiplyAdd(p, k, V.Of(-0.0524471462));
+        p = V.MultiplyAdd(p, k, V.Of(0.12717309));
+        p = V.MultiplyAdd(p, k, V.Of(0.100593584));
+        p = V.MultiplyAdd(p, k, V.Of(0.1205975));
+        p = V.MultiplyAdd(p, k, V.Of(0.119642912));
         var tail = p * k * bell;
         return V.Select(V.Less(x, V.Of(0)), tail, V.Of(1) - tail);
     }

@@ -64,6 +64,19 @@ public class LaneMathTests
         }
     }
 
+    [Fact]
+    public unsafe void A_power_of_two_up_to_one_is_within_one_ulp_and_zero_where_it_leaves_the_normal_range()
+    {
+        float[] x = [.. Samples(-125.5f, 0), -125.51f, float.NegativeInfinity, float.NaN, 0, -0f, -1, -125];
+        float* block = stackalloc float[Lane256.Width];
+        foreach (float value in x)
+        {
+            Lane256.Store(LaneMath.Exp2OfNegative(Lane256.Broadcast(value)), block);
+            double expected = value < -125.5f ? 0 : Math.Pow(2, value);
+            Assert.True(expected.Equals(block[0]) || Ulps(block[0], expected) <= 1, $"2^{value:r} is {block[0]:r}");
+        }
+    }
+
     [Theory]
     [InlineData("exp", 0f, 1f)]
     [InlineData("exp", float.PositiveInfinity, float.PositiveInfinity)]

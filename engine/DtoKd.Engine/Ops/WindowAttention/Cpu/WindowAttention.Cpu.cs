@@ -9,6 +9,11 @@ namespace DtoKd.Engine;
 /// </summary>
 internal sealed unsafe class WindowAttentionCpu
 {
+    /// <summary>
+    /// What scores are multiplied by besides, in queries and table, so that their exponentials are powers of two: 1 / ln 2.
+    /// </summary>
+    public const float ScoreUnit = 1.44269504f;
+
     // Enough for 16 threads, and so few that most groups have one before them.
     private const int EnoughPieces = 16;
 
@@ -34,6 +39,7 @@ internal sealed unsafe class WindowAttentionCpu
         (Layout, Heads) = (layout, heads);
         Qkv = qkv.Pointer<float>();
         Size = qkv.Shape[3] / 3;
+        Scale = (float)(1 / Math.Sqrt(Depth));
         Windows = (long)qkv.Shape[0] * layout.Windows;
         Groups = ((Windows * heads) + _lanes - 1) / _lanes;
         _groupsPerPiece = Math.Max(1, (Groups + EnoughPieces - 1) / EnoughPieces);
@@ -51,7 +57,7 @@ internal sealed unsafe class WindowAttentionCpu
     public int Depth => Size / Heads;
 
     /// <summary>The factor of the products of queries and keys.</summary>
-    public float Scale => (float)(1 / Math.Sqrt(Depth));
+    public float Scale { get; }
 
     /// <summary>[B, H, W, 3 <see cref="Size"/>].</summary>
     public float* Qkv { get; }
@@ -74,7 +80,9 @@ internal sealed unsafe class WindowAttentionCpu
     /// <summary>Room in the calling thread's scratch.</summary>
     public static float* Scratch(long length) => PackBuffers.Aligned(ref _scratch, length);
 
-    /// <summary>Writes the table once more [rows, <see cref="TableStride"/>], with its columns repeating.</summary>
+    /// <summary>
+    /// Writes the table once more [rows, <see cref="TableStride"/>], with its columns repeating and its numbers in units of scores.
+    /// </summary>
     public void SpreadTable(Tensor table, Tensor spread)
     {
         if (!_device.Computes)
@@ -83,7 +91,7 @@ internal sealed unsafe class WindowAttentionCpu
         for (int row = 0; row < Layout.TableRows; row++, from += Heads)
         {
             for (int column = 0, head = 0; column < TableStride; column++, head = head + 1 == Heads ? 0 : head + 1)
-                *to++ = from[head];
+                *to++ = from[head] * ScoreUnit;
         }
     }
 

@@ -148,9 +148,9 @@ internal unsafe struct WindowLanes<V>
             Write(first, rows, toTarget, _op.Scale, accumulate);
         }
 
-        // The loaded queries hold the factor of the scores.
+        // The loaded queries hold the factor of the scores, and their unit besides.
         if (dQkv != null)
-            Sums(_queries, toTarget + _op.Size, accumulate);
+            Sums(_queries, toTarget + _op.Size, accumulate, 1 / WindowAttentionCpu.ScoreUnit);
         if (sums == null)
             return;
         float* to = sums + _now.FirstHead;
@@ -187,7 +187,7 @@ internal unsafe struct WindowLanes<V>
         {
             int at = token * _depth * V.Width;
             float** rows = _now.Queries + (token * V.Width);
-            LaneTurn.In<V>(rows, 0, _depth, _op.Scale, _queries + at);
+            LaneTurn.In<V>(rows, 0, _depth, _op.Scale * WindowAttentionCpu.ScoreUnit, _queries + at);
             LaneTurn.In<V>(rows, _op.Size, _depth, 1, _keys + at);
             LaneTurn.In<V>(rows, 2 * _op.Size, _depth, 1, _values + at);
             if (backward)
@@ -196,14 +196,14 @@ internal unsafe struct WindowLanes<V>
     }
 
     /// <summary>The gradients of keys or values: for each the sum of rows of <paramref name="map"/> times its column of scores.</summary>
-    private void Sums(float* map, long offset, bool accumulate)
+    private void Sums(float* map, long offset, bool accumulate, float factor = 1)
     {
         for (int first = 0, rows; first < _tokens; first += rows)
         {
             rows = LaneProduct.RowsOfTile<V>(_tokens, first);
             var columns = Square(_scores).Transposed.Offset(first * V.Width);
             LaneProduct.Run<V>(rows, _depth, _tokens, columns, Map(map), Map(_rows), ref _fetch);
-            Write(first, rows, offset, 1, accumulate);
+            Write(first, rows, offset, factor, accumulate);
         }
     }
 
@@ -235,7 +235,7 @@ internal unsafe struct WindowLanes<V>
         for (int key = 0; key < _tokens; key++)
         {
             float* at = scores + (key * V.Width);
-            var e = LaneMath.ExpOfNegative(V.Load(at) - max);
+            var e = LaneMath.Exp2OfNegative(V.Load(at) - max);
             V.Store(e, at);
             sum += e;
         }
@@ -253,7 +253,7 @@ internal unsafe struct WindowLanes<V>
         for (int key = 0; key < _tokens; key++)
         {
             float* at = scores + (key * V.Width);
-            V.Store(LaneMath.ExpOfNegative(V.Load(at) + Term(bias, steps, parts, part, key) - max) * factor, at);
+            V.Store(LaneMath.Exp2OfNegative(V.Load(at) + Term(bias, steps, parts, part, key) - max) * factor, at);
         }
     }
 
@@ -291,6 +291,6 @@ internal unsafe struct WindowLanes<V>
         var term = V.Load(bias - (steps[key] * V.Width));
         return part == null
             ? term
-            : term + V.Select(V.Equal(V.Load(parts + (key * V.Width)), V.Load(part)), V.Of(0), V.Of(WindowLayout.AcrossSeam));
+            : term + V.Select(V.Equal(V.Load(parts + (key * V.Width)), V.Load(part)), V.Of(0), V.Of(WindowLayout.AcrossSeam * WindowAttentionCpu.ScoreUnit));
     }
 }
