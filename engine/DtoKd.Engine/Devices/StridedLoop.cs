@@ -72,6 +72,35 @@ internal readonly struct StridedLoop
         }
     }
 
+    /// <summary>
+    /// Begins with the run of rows, along the last axis before the inner row, that starts with <paramref name="row"/>. Runs of a few
+    /// rows would spend their time on finding where they start by division.
+    /// </summary>
+    /// <param name="row">The run's first row.</param>
+    /// <param name="index">Its index along each axis that remains.</param>
+    /// <param name="offsets">Where it starts in each operand.</param>
+    public void Begin(long row, Span<long> index, Span<long> offsets)
+    {
+        Offsets(row, offsets);
+        for (int axis = _rank - 2; axis >= 0; axis--)
+            (row, index[axis]) = Math.DivRem(row, _sizes[axis]);
+    }
+
+    /// <summary>Goes on to the next run.</summary>
+    public void NextRun(Span<long> index, Span<long> offsets)
+    {
+        bool carry = true;
+        for (int axis = _rank - 3; axis >= 0 && carry; axis--)
+        {
+            carry = ++index[axis] == _sizes[axis];
+            long steps = carry ? 1 - _sizes[axis] : 1;
+            if (carry)
+                index[axis] = 0;
+            for (int k = 0; k < _operands; k++)
+                offsets[k] += steps * _strides[(axis * MaxOperands) + k];
+        }
+    }
+
     private bool Merges(ReadOnlySpan<Strides> operands, int axis, int size)
     {
         for (int k = 0; k < _operands; k++)

@@ -87,18 +87,18 @@ public static unsafe partial class Op
         where TStore : struct, IStore<T> =>
         team.ForRange(loop.Rows, Math.Max(1, CopyGrain / loop.Inner), (start, end) =>
         {
-            Span<long> at = stackalloc long[StridedLoop.MaxOperands];
-            int next = loop.Rank - 2;
-            for (long row = start; row < end;)
+            Span<long> at = stackalloc long[StridedLoop.MaxOperands], index = stackalloc long[Shape.MaxRank];
+            int run = loop.Rank - 2;
+            long size = loop.Size(run), inRun = start % size;
+            loop.Begin(start - inRun, index, at);
+            for (long row = start; row < end; inRun = 0, loop.NextRun(index, at))
             {
-                // Rows of a few elements would spend their time on finding where they start.
-                loop.Offsets(row, at);
-                T* to = target + at[0], from = source + at[1];
-                for (long last = Math.Min(end, row + loop.Size(next) - (row % loop.Size(next))); row < last; row++)
+                T* to = target + at[0] + (inRun * loop.Stride(run, 0)), from = source + at[1] + (inRun * loop.Stride(run, 1));
+                for (long last = Math.Min(end, row + size - inRun); row < last; row++)
                 {
                     Row<T, TStore>(to, loop.InnerStride(0), from, loop.InnerStride(1), loop.Inner);
-                    to += loop.Stride(next, 0);
-                    from += loop.Stride(next, 1);
+                    to += loop.Stride(run, 0);
+                    from += loop.Stride(run, 1);
                 }
             }
         });
