@@ -50,7 +50,11 @@ internal static unsafe class LaneRow
     }
 
     /// <summary>The sum of <paramref name="term"/>(a, b) over two rows; pass a row twice if the term reads one.</summary>
-    public static double Sum<V, TTerm>(TTerm term, float* a, float* b, long count)
+    /// <remarks>
+    /// A term of vectors goes by reference: a copy would be written in smaller pieces than it is read in, and the reading wait for all
+    /// stores before it to leave the core.
+    /// </remarks>
+    public static double Sum<V, TTerm>(in TTerm term, float* a, float* b, long count)
         where V : unmanaged, IFloatLane<V>
         where TTerm : struct, ITerm<V>
     {
@@ -60,7 +64,7 @@ internal static unsafe class LaneRow
         return sum;
     }
 
-    private static double SumPiece<V, TTerm>(TTerm term, float* a, float* b, long count)
+    private static double SumPiece<V, TTerm>(in TTerm term, float* a, float* b, long count)
         where V : unmanaged, IFloatLane<V>
         where TTerm : struct, ITerm<V>
     {
