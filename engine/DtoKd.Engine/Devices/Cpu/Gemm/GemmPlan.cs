@@ -34,6 +34,9 @@ internal unsafe struct GemmPlan<TKernel>
     // 4 KiB: at multiples of that all rows lie in one set of an L1 of 32 KiB, and drive one another out.
     private const int SetStride = 1024;
 
+    // 512 bytes: at multiples of that rows share an eighth of the sets.
+    private const int CrowdedStride = 128;
+
     private const int LineElements = Pool.Alignment / sizeof(float);
 
     private readonly Operand _shared;
@@ -47,6 +50,7 @@ internal unsafe struct GemmPlan<TKernel>
     private readonly int _depth;
     private readonly int _slabLines;
     private readonly int _slabBlocks;
+    private readonly bool _fetchesPanels;
     private readonly int _packLines;
     private readonly int _threads;
     private readonly int _fewest;
@@ -75,7 +79,7 @@ internal unsafe struct GemmPlan<TKernel>
         // over two tall matrices, would spend a tenth of its time packing them. And with few rows a packed B would hardly be read
         // more often than packing reads it.
         bool readsAInPlace = a.RowStride == 1 && b.ColumnStride == 1;
-        bool readsBInPlace = readsAInPlace || (b.ColumnStride == 1 && m <= 2 * TKernel.Rows);
+        bool readsBInPlace = readsAInPlace || (b.ColumnStride == 1 && (m <= 2 * TKernel.Rows || IsReadNear(b.RowStride)));
         // Rows of A far apart are read along fourteen lines of the cache at a time, which costs less than packing them.
         bool readsScatteredRows = TKernel.ReadsScatteredRows && a.ColumnStride == 1 && a.RowStride % SetStride != 0;
         var rows = new Operand(a, m, TKernel.Rows, TKernel.RowStep, readsAInPlace || readsScatteredRows);
@@ -87,6 +91,8 @@ internal unsafe struct GemmPlan<TKernel>
         int slabs = _shared.InPlace ? 1 : Pieces(_shared.Lines, SlabElements / (_slabBlocks * _depth));
         _slabLines = Even(_shared.Lines, Math.Max(1, slabs), _shared.Width);
 
+        // A block of two tall matrices is soon in the L2, whole; of a weight, or of rows far apart, what is near is the panel in use.
+        _fetchesPanels = !readsAInPlace;
         _packLines = LinesPerTask / _shared.Width * _shared.Width;
 
         int panels = Pieces(_own.Lines, _own.Width), sharedPanels = Math.Max(1, _slabLines / _shared.Width);
@@ -186,20 +192,23 @@ internal unsafe struct GemmPlan<TKernel>
                 _own.At(first + inPlace, step), _own.LineStride, _own.StepStride, lines - inPlace, depth, _own.Width, packed);
             bool goesOn = block + 1 < _blocks;
             var next = goesOn ? Rows(_own, first, lines, block + 1) : Rows(_own, nextFirst, lines, 0);
-            var nextShared = _shared.InPlace ? Rows(_shared, _firstLine + share.Start, share.End - share.Start, goesOn ? block + 1 : 0) : default;
+            var nextShared = default(PrefetchedBlock);
+            PrefetchedBlock* early = _fetchesPanels ? &nextShared : &next, late = _fetchesPanels ? &next : &nextShared;
             for (int line = share.Start; line < share.End; line += _shared.Width)
             {
                 bool sharedInPlace = line < _shared.LinesInPlace(_lines);
                 float* sharedPanel = sharedInPlace ? _shared.At(_firstLine + line, step) : PackedPanel(block, line);
                 long sharedStride = sharedInPlace ? _shared.StepStride : _shared.Width;
                 int sharedLines = Math.Min(_shared.Width, _lines - line);
+                if (_shared.InPlace && (_fetchesPanels || line == share.Start))
+                    nextShared = NextShared(share, line, block);
                 for (int own = 0; own < lines; own += _own.Width)
                 {
                     bool ownInPlace = own < inPlace;
                     float* ownPanel = ownInPlace ? _own.At(first + own, step) : packed + ((long)(own - inPlace) * depth);
                     long ownStride = ownInPlace ? _own.StepStride : _own.Width;
                     int ownLines = Math.Min(_own.Width, lines - own);
-                    var fetch = !next.IsDone ? &next : !nextShared.IsDone ? &nextShared : null;
+                    var fetch = !early->IsDone ? early : !late->IsDone ? late : null;
                     if (_takesColumns)
                     {
                         Tile(block, depth, _firstLine + line, first + own, sharedLines, ownLines,
@@ -235,6 +244,15 @@ internal unsafe struct GemmPlan<TKernel>
             _epilogue.Finish(new FinishedTile(c, companion, _cStride, rows, columns));
     }
 
+    /// <summary>What of the slab is used after the panel that begins with <paramref name="line"/>, or after the block.</summary>
+    private readonly PrefetchedBlock NextShared(GemmShare share, int line, int block)
+    {
+        int lines = _fetchesPanels ? _shared.Width : share.End - share.Start;
+        return _fetchesPanels && line + lines < share.End
+            ? Rows(_shared, _firstLine + line + lines, lines, block)
+            : Rows(_shared, _firstLine + share.Start, lines, block + 1 < _blocks ? block + 1 : 0);
+    }
+
     /// <summary>Where a piece begins when whole panels are dealt out evenly to all pieces.</summary>
     private static int Start(int length, int panel, int piece, int pieces) =>
         (int)Math.Min(length, (long)Pieces(length, panel) * piece / pieces * panel);
@@ -249,6 +267,13 @@ internal unsafe struct GemmPlan<TKernel>
             ? new PrefetchedBlock(start, operand.LineStride, lines, depth)
             : new PrefetchedBlock(start, operand.StepStride, lines == 0 ? 0 : depth, lines);
     }
+
+    /// <summary>
+    /// Whether rows of B are read where they lie as fast as a packed panel: without a copy of a whole weight, which is read from memory
+    /// and written there, for up to an eighth of a product. Not if they share few sets of the L1, unless a panel is too long for it.
+    /// </summary>
+    private readonly bool IsReadNear(long rowStride) =>
+        rowStride % SetStride != 0 && (rowStride % CrowdedStride != 0 || _depth > DepthBlock / 2);
 
     private static int Pieces(int length, int piece) => (int)(((long)length + piece - 1) / piece);
 
