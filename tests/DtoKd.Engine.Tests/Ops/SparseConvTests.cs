@@ -33,6 +33,7 @@ public sealed unsafe class SparseConvTests
         Assert.False(Suits(geometry, 0.05));
         Assert.False(Suits(geometry with { Padding = 1 }, 0.5));
         Assert.False(Suits(Geometry(16, 112, 2, 12), 0.5));
+        Assert.False(Suits(Geometry(112, 112, 1, 5), 0.5));
         // Twenty sums of a panel of 112 would be used.
         Assert.False(Suits(Geometry(112, 20, 2, 12), 0.5));
     }
@@ -42,11 +43,11 @@ public sealed unsafe class SparseConvTests
     {
         using var device = new CpuDevice(1);
         using var step = Step.Evaluation(device);
-        float[] x = Values(1, 64 * 9, 0.6);
-        x[(3 * 9) + 4] = float.NaN;
-        var y = Op.Conv2d(step.From(x, [1, 64, 3, 3]), step.From(Values(2, 112 * 64, 0), [112, 64, 1, 1])).ToArray<float>();
+        float[] x = Values(1, 64 * 81, 0.6);
+        x[(3 * 81) + 4] = float.NaN;
+        var y = Op.Conv2d(step.From(x, [1, 64, 9, 9]), step.From(Values(2, 112 * 64, 0), [112, 64, 1, 1])).ToArray<float>();
         for (int i = 0; i < y.Length; i++)
-            Assert.Equal(i % 9 == 4, float.IsNaN(y[i]));
+            Assert.Equal(i % 81 == 4, float.IsNaN(y[i]));
     }
 
     private static bool Suits(Conv2dGeometry g, double zeros)

@@ -14,7 +14,7 @@ public static partial class Op
                 t => Conv2dNorm(t[0], t[1], Norm(t), relu: true, stride: 2, groups: 2)) { GradCheck = false },
             new("gate", [Float(2, 12, 5, 4), Float(13, 12, 1, 1), Float(13), Float(13), Float(2, 12, 1, 1)],
                 t => Conv2dNorm(t[0], t[1], Norm(t), relu: false, gate: t[4])),
-            new("zeros and a gate", [Float(2, 48, 5, 4), Float(100, 48, 1, 1), Float(100), Float(100), Float(2, 48, 1, 1), Float(2, 100, 5, 4)],
+            new("zeros and a gate", [Float(3, 48, 5, 5), Float(100, 48, 1, 1), Float(100), Float(100), Float(3, 48, 1, 1), Float(3, 100, 5, 5)],
                 t => Conv2dNorm(Relu(t[0]), t[1], Norm(t), t[5], relu: true, gate: t[4])) { GradCheck = false },
         ],
         Errors =

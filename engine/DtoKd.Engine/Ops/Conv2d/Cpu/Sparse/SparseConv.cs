@@ -37,13 +37,18 @@ internal static unsafe class SparseConv
     // With fewer channels a pixel's sums are fetched and stored for too few terms.
     private const int FewestChannels = 48;
 
+    // Weights are packed, and each must serve enough pixels to be worth it: squeeze-excite has one an image.
+    private const int FewestPixels = 64;
+
     private const int SampledVectors = 256;
 
     /// <summary>Whether skipping the zeros of <paramref name="x"/> takes less time than multiplying them.</summary>
     public static bool Suits<V>(Conv2dGeometry g, float* x)
         where V : unmanaged, IFloatLane<V>
     {
-        if (g is not { KernelArea: 1, Groups: 1 } || g.Stride != 1 || g.Padding != 0 || g.C < FewestChannels)
+        if (g is not { KernelArea: 1, Groups: 1 } || g.Stride != 1 || g.Padding != 0)
+            return false;
+        if (g.C < FewestChannels || (long)g.N * g.H * g.W < FewestPixels)
             return false;
         int panel = Vectors * V.Width;
         double padded = (double)Pieces(g.O, panel) * panel / g.O;
