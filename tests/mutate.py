@@ -39,6 +39,8 @@ MUTANTS = [
     ("Linear/Linear.cs", "ProductEnd.Times(AsRows", "ProductEnd.Add(AsRows"),
     ("Linear/Linear.cs", "into.Give(3, dy)", "into.Give(3, Affine(dy, -1))"),
     ("Conv2d/Conv2d.cs", "into.Give(2, SumToChannels(dy))", "into.Give(2, Affine(SumToChannels(dy), -1))"),
+    ("Conv2d/Cpu/Sparse/SparseConv.cs", "ends && mask >= cut.MasksPerBlock ? total : null", "null"),
+    ("Conv2d/Cpu/Sparse/SparseConv.cs", "Nonzeros(rows + (p * StepsAtOnce)) & inside", "Nonzeros(rows + (p * StepsAtOnce))"),
     ("Conv2d/Cpu/Planes/ConvLayout.cs", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Height", "ConvAxis.Backward(g.H, g.Kernel.Height, g.Stride.Width"),
     ("BatchNorm/BatchNorm.Cpu.cs", "norm.Batch ? -scale * rstd", "norm.Batch ? scale * rstd"),
     ("BatchNorm/BatchNorm.cs", "into.Give(3, dz)", "into.Give(3, dy)"),
