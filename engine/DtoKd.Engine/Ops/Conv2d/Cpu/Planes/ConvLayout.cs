@@ -24,9 +24,6 @@ internal sealed unsafe class ConvLayout
     // Lower bands would copy the rows above and below them too often.
     private const int MinBandRows = 4;
 
-    // Floats from what is copied to what is asked for, which may lie in the next channel: the processor foresees no more than a page.
-    private const int FillAhead = 1024;
-
     // Images are batched up to about as many vectors: a multiple of both tile widths; for the weight's gradient longer rows, as
     // each ends with a sum across a vector.
     private const int ProductVectors = 24;
@@ -411,13 +408,10 @@ internal sealed unsafe class ConvLayout
                 var other = value;
                 if (isInside && isDense)
                 {
-                    Sse.Prefetch0(line + j + FillAhead);
                     value = PaddedRow.Load(line, j, -left, _sourceW);
                 }
                 else if (isInside)
                 {
-                    Sse.Prefetch0(line + (2 * j) + FillAhead);
-                    Sse.Prefetch0(line + (2 * j) + FillAhead + Width);
                     Vector512<float> a = PaddedRow.Load(line, 2 * j, -left, _sourceW);
                     Vector512<float> b = PaddedRow.Load(line, (2 * j) + Width, -left, _sourceW);
                     (value, other) = (PaddedRow.Even(a, b), PaddedRow.Odd(a, b));
