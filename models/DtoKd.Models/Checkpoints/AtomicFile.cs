@@ -11,7 +11,7 @@ public static class AtomicFile
     /// <summary>
     /// Writes to a new file in the same folder, flushes it to the disk and renames it over <paramref name="path"/>. Whatever
     /// goes wrong on the way (an exception in <paramref name="write"/>, a full disk), the file that was there is untouched and
-    /// the temporary file is removed.
+    /// the temporary file is removed. Where the path is a symbolic link, all of this befalls the file that it leads to.
     /// </summary>
     /// <param name="path">The file to make or replace; its folder must exist.</param>
     /// <param name="write">Writes the content, from first to last byte, into the (seekable) stream it is given.</param>
@@ -19,7 +19,8 @@ public static class AtomicFile
     /// <exception cref="UnauthorizedAccessException">The folder may not be written to, or the path is that of a folder.</exception>
     public static void Write(string path, Action<Stream> write)
     {
-        var stream = Begin(path);
+        string target = Target(path);
+        var stream = Begin(path, target);
         string temporary = stream.Name;
         try
         {
@@ -29,7 +30,7 @@ public static class AtomicFile
                 // Before the rename: otherwise a power cut could leave the new name on an empty file.
                 stream.Flush(flushToDisk: true);
             }
-            File.Move(temporary, Path.GetFullPath(path), overwrite: true);
+            File.Move(temporary, target, overwrite: true);
         }
         catch
         {
@@ -46,14 +47,21 @@ public static class AtomicFile
     /// <exception cref="UnauthorizedAccessException">The folder may not be written to, or the path is that of a folder.</exception>
     public static void RequireWritable(string path)
     {
-        using var stream = Begin(path);
+        using var stream = Begin(path, Target(path));
         File.Delete(stream.Name);
     }
 
-    /// <summary>The temporary file.</summary>
-    private static FileStream Begin(string path)
+    /// <summary>The full name of what is replaced.</summary>
+    private static string Target(string path)
     {
         string full = Path.GetFullPath(path);
+        // Asking a file that is not there where it leads to is an error.
+        return new FileInfo(full).LinkTarget is null ? full : File.ResolveLinkTarget(full, returnFinalTarget: true)!.FullName;
+    }
+
+    /// <summary>The temporary file.</summary>
+    private static FileStream Begin(string path, string full)
+    {
         if (Directory.Exists(full))
             throw new UnauthorizedAccessException($"{path} is a folder; a file is needed");
         string folder = Path.GetDirectoryName(full)!;

@@ -54,6 +54,19 @@ public sealed class AtomicFileTests : IDisposable
     }
 
     [Fact]
+    public void Follows_symbolic_links()
+    {
+        string path = _folder.Write("state", [9, 9, 9]), link = _folder["latest"], another = _folder["another"];
+        File.CreateSymbolicLink(link, "state");
+        File.CreateSymbolicLink(another, link);
+        AtomicFile.Write(another, stream => stream.Write([1, 2]));
+        Assert.Equal([1, 2], File.ReadAllBytes(path));
+        Assert.Equal("state", new FileInfo(link).LinkTarget);
+        Assert.Equal(link, new FileInfo(another).LinkTarget);
+        Assert.Equal(3, Directory.GetFileSystemEntries(_folder.FullName).Length);
+    }
+
+    [Fact]
     public void Refuses_to_take_a_devices_place()
     {
         var e = Assert.Throws<UnauthorizedAccessException>(() => AtomicFile.RequireWritable("/dev/null"));
