@@ -1,3 +1,5 @@
+using static DtoKd.Engine.Cpu.Split;
+
 namespace DtoKd.Engine.Cpu;
 
 /// <summary>
@@ -274,11 +276,6 @@ internal unsafe struct GemmPlan<TKernel>
     /// </summary>
     private readonly bool IsReadNear(long rowStride) =>
         rowStride % SetStride != 0 && (rowStride % CrowdedStride != 0 || _depth > DepthBlock / 2);
-
-    private static int Pieces(int length, int piece) => (int)(((long)length + piece - 1) / piece);
-
-    /// <summary>The length of the first of <paramref name="pieces"/> nearly equal pieces, rounded up to a multiple.</summary>
-    private static int Even(int length, int pieces, int multiple) => Pieces(Pieces(length, pieces), multiple) * multiple;
 
     private readonly int StepOf(int block) => (_firstBlock + block) * _depth;
 

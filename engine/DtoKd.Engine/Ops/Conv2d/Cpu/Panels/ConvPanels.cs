@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using static DtoKd.Engine.Cpu.Split;
 
 namespace DtoKd.Engine.Cpu;
 
@@ -188,10 +189,6 @@ internal static unsafe class ConvPanels
     // Packing writes beyond a panel's end.
     private static long PanelLength<TKernel>(int depth)
         where TKernel : struct, IMicroKernel => (TKernel.Rows * depth) + Packing.Overrun;
-
-    private static int Pieces(int length, int piece) => (length + piece - 1) / piece;
-
-    private static int Even(int length, int pieces, int multiple) => Pieces(Pieces(length, pieces), multiple) * multiple;
 }
 
 /// <summary>Where a tile of sums belongs: some channels of one group by pixels that may lie in several images.</summary>

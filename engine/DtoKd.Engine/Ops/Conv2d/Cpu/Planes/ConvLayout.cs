@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using static DtoKd.Engine.Cpu.Split;
 
 namespace DtoKd.Engine.Cpu;
 
@@ -463,6 +464,4 @@ internal sealed unsafe class ConvLayout
 
     private int Vectors(int rows) => rows == 0 || _w.Grid == 0 ? 0
         : _byRows ? rows * _rowVectors : Pieces(((rows - 1) * Pitch) + _w.Grid, _width);
-
-    private static int Pieces(int length, int piece) => (int)(((long)length + piece - 1) / piece);
 }

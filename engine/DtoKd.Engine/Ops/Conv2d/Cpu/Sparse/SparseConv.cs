@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using static DtoKd.Engine.Cpu.Split;
 
 namespace DtoKd.Engine.Cpu;
 
@@ -34,10 +35,10 @@ internal static unsafe class SparseConv
     // Measured: at three quarters of the terms both ways take the same time.
     private const double MostTerms = 0.7;
 
-    // With fewer channels a pixel's sums are fetched and stored for too few terms.
+    // With fewer, half of them zero, a pixel's sums are stored after two dozen terms or less (an estimate).
     private const int FewestChannels = 48;
 
-    // Weights are packed, and each must serve enough pixels to be worth it: squeeze-excite has one an image.
+    // Packing a weight takes about as long as half of its products with some tens of pixels (an estimate).
     private const int FewestPixels = 64;
 
     private const int SampledVectors = 256;
@@ -229,12 +230,10 @@ internal static unsafe class SparseConv
         return Pieces((StepsAtOnce * panel) + Packing.Overrun, Line) * Line;
     }
 
-    private static int Pieces(int length, int piece) => (length + piece - 1) / piece;
-
     /// <summary>How channels are cut: into blocks whose sums are added up, and these into masks.</summary>
     private readonly struct Cut(int channels, int depth)
     {
-        private readonly int _length = Pieces(Pieces(depth, Pieces(depth, StepsAtOnce)), 8) * 8;
+        private readonly int _length = Even(depth, Pieces(depth, StepsAtOnce), 8);
 
         public int MasksPerBlock => Pieces(depth, _length);
 
