@@ -103,7 +103,14 @@ internal sealed class ExperimentVerb
         // The other defaults depend on the data.
         var settings = _settings[0].Apply(ExperimentSettings.DefaultsFor("digits"), parsed);
         settings = _defaults(ExperimentSettings.DefaultsFor(DataSource.Parse(settings.Data).Name));
-        return _settings.Aggregate(settings, (current, setting) => setting.Apply(current, parsed));
+        settings = _settings.Aggregate(settings, (current, setting) => setting.Apply(current, parsed));
+        foreach (var setting in _settings.Where(setting => setting.IsGiven(parsed)))
+        {
+            if (setting.Idle(settings) is { } reason)
+                throw new UsageException($"{setting.Option.Name} changes nothing: {reason}");
+        }
+
+        return settings;
     }
 
     private RunFolder NewFolder(ParseResult parsed, ExperimentSettings settings)

@@ -4,7 +4,7 @@ using System.CommandLine.Invocation;
 
 namespace DtoKd.Cli;
 
-/// <summary>Adds tables below a command's help.</summary>
+/// <summary>Adds tables below a command's help, not below that of the verbs in it.</summary>
 internal static class HelpSections
 {
     public static void Add(Command command, params (string Title, (string Name, string Summary)[] Rows)[] sections)
@@ -12,11 +12,11 @@ internal static class HelpSections
         var help = command.Options.OfType<HelpOption>().SingleOrDefault();
         if (help is null)
             command.Options.Add(help = new HelpOption());
-        help.Action = new SectionsAction((HelpAction)help.Action!, sections);
+        help.Action = new SectionsAction(command, (HelpAction)help.Action!, sections);
     }
 
-    private sealed class SectionsAction(HelpAction help, (string Title, (string Name, string Summary)[] Rows)[] sections)
-        : SynchronousCommandLineAction
+    private sealed class SectionsAction(
+        Command command, HelpAction help, (string Title, (string Name, string Summary)[] Rows)[] sections) : SynchronousCommandLineAction
     {
         public override bool ClearsParseErrors => true;
 
@@ -24,7 +24,7 @@ internal static class HelpSections
         {
             int result = help.Invoke(parseResult);
             var output = parseResult.InvocationConfiguration.Output;
-            foreach (var (title, rows) in sections)
+            foreach (var (title, rows) in parseResult.CommandResult.Command == command ? sections : [])
             {
                 output.WriteLine($"{title}:");
                 int width = rows.Max(row => row.Name.Length);

@@ -13,6 +13,7 @@ public sealed class CheckpointNames
 
     private readonly Dictionary<string, CheckpointEntry> _entries = new(StringComparer.Ordinal);
     private readonly List<string> _notes = [];
+    private bool _tookAverage;
 
     private CheckpointNames()
     {
@@ -34,6 +35,8 @@ public sealed class CheckpointNames
         var found = file.Entries.Select(entry => (entry.Name, Entry: entry)).ToList();
         while (names.Inner(found, average) is { } inner)
             found = inner;
+        if (average && !names._tookAverage)
+            names._notes.Add($"there is no average of the weights (under {string.Join(", ", _averages)}): the weights themselves are taken");
 
         var present = found.Select(pair => pair.Name).ToHashSet(StringComparer.Ordinal);
         var map = KeyMap.All.FirstOrDefault(map => map.Describes(present));
@@ -59,6 +62,7 @@ public sealed class CheckpointNames
             .FirstOrDefault(key => found.Exists(pair => IsUnder(pair.Name, key)));
         if (key is null)
             return null;
+        _tookAverage |= _averages.Contains(key);
         var others = found.Where(pair => !IsUnder(pair.Name, key))
             .GroupBy(pair => pair.Name.Split('.')[0])
             .Select(group => $"{group.Count()} under {Quoting.OneLine(group.Key)}")

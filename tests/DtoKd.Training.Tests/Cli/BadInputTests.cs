@@ -48,6 +48,14 @@ public sealed class BadInputTests : IDisposable
         { "distill --method fixed --alpha 1,-1,1", "--alpha is -1; it has to be 0 or more" },
         { "distill --method fixed --alpha 1,NaN,1", "--alpha is NaN; it has to be 0 or more" },
         { "distill --method fixed --alpha 0,0,0", "--alpha is 0 for every objective" },
+        {
+            "train --epochs 3 --warmup-epochs 3",
+            "--warmup-epochs is 3 and --epochs 3: nothing would be left after the warm-up; give a shorter one or more epochs"
+        },
+        { "distill --teacher-epochs 4 --warmup-epochs 4.5", "--warmup-epochs is 4.5 and --teacher-epochs 4: nothing would be left after the warm-up" },
+        { "distill --batch-size 64 --accumulate 65", "--accumulate is 65; it has to be at most the 64 images of a batch (--batch-size)" },
+        { "distill --teacher a.pth,b.pth --teacher-lr 1", "--teacher-lr changes nothing: the teachers are checkpoints" },
+        { "distill --teacher a.pth --teacher-epochs 1", "--teacher-epochs changes nothing: the teachers are checkpoints" },
         { "distill --drop-path 1", "--drop-path is 1; it has to be at least 0 and below 1" },
         { "distill --shift 8", "--shift is 8; images of 8 x 8 pixels" },
         { "distill --method exact,exact", "a method is named twice" },
@@ -104,6 +112,8 @@ public sealed class BadInputTests : IDisposable
     [InlineData("eval --data digits", "--checkpoint")]
     [InlineData("eval --checkpoint x.safetensors --data digits", "x.safetensors")]
     [InlineData("eval --checkpoint x.safetensors --data digits --batch-size 0", "--batch-size is 0")]
+    [InlineData("eval --checkpoint x --data digits --image-size 32", "--image-size is for imagefolder, the data is digits")]
+    [InlineData("eval --checkpoint x --data mnist:. --labels folders", "--labels is for imagefolder, the data is mnist")]
     [InlineData("eval --checkpoint x --data imagefolder:. --image-size x", "--image-size takes a whole number, not 'x'")]
     [InlineData("eval --checkpoint x --data imagefolder:. --crop-pct NaN", "images of 224 pixels, NaN of the shorter side")]
     [InlineData("distill --resume /no/such/run", "the run folder /no/such/run does not exist")]

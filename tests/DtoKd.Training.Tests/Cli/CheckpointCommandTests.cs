@@ -48,6 +48,15 @@ public sealed class CheckpointCommandTests : IDisposable
     }
 
     [Fact]
+    public void Convert_says_that_there_is_no_average_to_take()
+    {
+        Assert.DoesNotContain("average", Dtokd.Run("convert", _folder["in"], _folder["out"]).Output);
+        var run = Dtokd.Run("convert", _folder["in"], _folder["out"], "--ema", "--force");
+        Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        Assert.Contains("there is no average of the weights (under model_ema, ", run.Output);
+    }
+
+    [Fact]
     public void Convert_replaces_a_file_only_when_told()
     {
         File.WriteAllText(_folder["out"], "old");

@@ -150,6 +150,14 @@ public sealed class RunTests(RunTests.SmallRun run) : IClassFixture<RunTests.Sma
     }
 
     [Fact]
+    public void The_examples_below_the_programs_help_are_not_below_its_verbs()
+    {
+        Assert.Contains("Examples:", Dtokd.Run("--help").Output);
+        Assert.DoesNotContain("Examples:", Dtokd.Run("inspect", "--help").Output);
+        Assert.DoesNotContain("Exit codes:", Dtokd.Run("bench", "step", "--help").Output);
+    }
+
+    [Fact]
     public void The_version_is_that_of_the_assembly() =>
         Assert.Equal($"{typeof(DtoKd.Cli.Application).Assembly.GetName().Version!.ToString(3)}\n", Dtokd.Run("--version").Output);
 

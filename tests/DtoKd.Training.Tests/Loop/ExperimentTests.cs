@@ -60,6 +60,23 @@ public sealed class ExperimentTests : IDisposable
     }
 
     [Fact]
+    public void A_usual_warm_up_is_at_most_a_quarter_of_a_training_and_one_asked_for_is_as_it_is()
+    {
+        var usual = ExperimentSettings.DefaultsFor("digits");
+        Assert.Equal(2, usual.WarmupOf(usual.Epochs));
+        Assert.Equal(2, usual.WarmupOf(usual.TeacherEpochs));
+        Assert.Equal(0.25, usual.WarmupOf(1));
+        Assert.Equal(2, (usual with { WarmupShare = null }).WarmupOf(3));
+
+        // 11 steps: two in which the rate rises, then the cosine.
+        string folder = Run("run", Short with { Methods = ["none"] });
+        var rates = MetricsFile.Read(Path.Combine(folder, "metrics.jsonl")).Steps.Select(step => step.LearningRate / Short.LearningRate).ToList();
+        Assert.Equal(11, rates.Count);
+        Assert.Equal([0.5, 1, 1], rates.Take(3));
+        Assert.Equal(rates.Skip(2).OrderDescending(), rates.Skip(2));
+    }
+
+    [Fact]
     public void A_diverging_run_stops_and_names_the_step_and_the_objective()
     {
         var settings = Short with { Methods = ["none"], Teachers = [], Optimiser = "sgd", LearningRate = 1e30, ClipNorm = null, WarmupEpochs = 0 };

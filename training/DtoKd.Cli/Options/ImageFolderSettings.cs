@@ -7,7 +7,7 @@ namespace DtoKd.Cli.Options;
 /// <summary>How photographs of <c>imagefolder:FOLDER</c> are prepared for a network.</summary>
 internal sealed class ImageFolderSettings
 {
-    private const string Prefix = "imagefolder:", Folders = "folders";
+    private const string Kind = "imagefolder", Prefix = $"{Kind}:", Folders = "folders";
     private const int ImageNetClasses = 1000;
 
     private readonly Option<int> _size = Parsing.Whole<int>("--image-size", "imagefolder: height and width of the images [224]");
@@ -28,8 +28,13 @@ internal sealed class ImageFolderSettings
         command.Options.Add(_labels);
     }
 
+    /// <exception cref="UsageException">An option is given for images of one size.</exception>
     public ImageFolderOptions Read(ParseResult parsed, string source, string? model)
     {
+        string kind = DataSource.Parse(source).Name;
+        Option? idle = kind == Kind ? null : new Option[] { _size, _crop, _labels }.FirstOrDefault(option => parsed.GetResult(option) is not null);
+        if (idle is not null)
+            throw new UsageException($"{idle.Name} is for {Kind}, the data is {kind}");
         // As the networks' authors evaluate them.
         bool transformer = model is not null
             && (model.StartsWith("deit_", StringComparison.Ordinal) || model.StartsWith("swin_", StringComparison.Ordinal));

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using DtoKd.Training.Balancing;
 using DtoKd.Training.Data;
+using DtoKd.Training.Loop;
 
 namespace DtoKd.Cli.Options;
 
@@ -43,9 +44,9 @@ internal static class Settings
             settings => settings.WeightDecay,
             (settings, value) => settings with { WeightDecay = value }),
         Setting.Of(
-            Parsing.Real("--warmup-epochs", "epochs, or a part of one, in which the rate rises from zero"),
+            Parsing.Real("--warmup-epochs", "epochs, or a part of one, in which the rate rises from zero; if not given, at most a quarter"),
             settings => settings.WarmupEpochs,
-            (settings, value) => settings with { WarmupEpochs = value }),
+            (settings, value) => settings with { WarmupEpochs = value, WarmupShare = null }),
         Setting.Of(
             Parsing.Bound("--clip-grad", "largest norm of the gradient, after mixing"),
             settings => settings.ClipNorm,
@@ -108,11 +109,13 @@ internal static class Settings
         Setting.Of(
             Parsing.Whole<int>("--teacher-epochs", "passes over the training images for each teacher"),
             settings => settings.TeacherEpochs,
-            (settings, value) => settings with { TeacherEpochs = value }),
+            (settings, value) => settings with { TeacherEpochs = value },
+            WithoutTraining),
         Setting.Of(
             Parsing.Real("--teacher-lr", "the teachers' learning rate"),
             settings => settings.TeacherLearningRate,
-            (settings, value) => settings with { TeacherLearningRate = value }),
+            (settings, value) => settings with { TeacherLearningRate = value },
+            WithoutTraining),
         Setting.Of(
             Parsing.Real("--temperature", "softens both answers in the objective 'kl'"),
             settings => settings.Temperature,
@@ -135,6 +138,9 @@ internal static class Settings
             settings => settings.DiagnosticsEvery,
             (settings, value) => settings with { DiagnosticsEvery = value }),
     ];
+
+    private static string? WithoutTraining(ExperimentSettings settings) =>
+        Experiment.TrainsTeachers(settings) ? null : "the teachers are checkpoints, which are not trained";
 
     private static IReadOnlyList<string> Methods(string text) =>
         text == AllMethods

@@ -64,7 +64,13 @@ public sealed class Experiment
             throw new ArgumentException("--alpha is for the method 'fixed', which is not among the methods");
         if (settings.Methods.Any(Distils) && settings.Teachers.Count == 0)
             throw new ArgumentException($"method '{settings.Methods.First(Distils)}' needs a teacher");
+        if (settings.Methods.Any(Distils) && TrainsTeachers(settings))
+            settings.RequireWarmup("teacher-epochs", settings.TeacherEpochs);
     }
+
+    /// <summary>Whether a teacher is trained first; checkpoints are not.</summary>
+    /// <exception cref="ArgumentException">A teacher is unknown.</exception>
+    public static bool TrainsTeachers(ExperimentSettings settings) => TeacherSource.Of(settings).Any(source => !source.IsFile);
 
     /// <summary>Runs, or goes on with, everything and writes the report.</summary>
     /// <param name="folder">Where results go, and where those of a stopped run are found.</param>
@@ -211,7 +217,7 @@ public sealed class Experiment
     {
         // A last batch of a few images would give batch norm poor statistics and the step a noisy gradient: it is left out.
         var plan = new BatchPlan(_data.Train.Count, _settings.BatchSize, seed, dropLast: true);
-        long warmup = (long)(_settings.WarmupEpochs * plan.BatchesPerEpoch);
+        long warmup = (long)(_settings.WarmupOf(epochs) * plan.BatchesPerEpoch);
         using Optimiser optimiser = _settings.Optimiser == "sgd"
             ? new Sgd(network.Arena, momentum: 0.9, _settings.WeightDecay)
             : new AdamW(network.Arena, _settings.WeightDecay);

@@ -6,6 +6,8 @@ namespace DtoKd.Training.Loop;
 /// </summary>
 public sealed record ExperimentSettings
 {
+    private const double UsualWarmupShare = 0.25;
+
     /// <summary>The images, as <see cref="Data.DataSource.Parse"/> takes them.</summary>
     public string Data { get; init; } = "digits";
 
@@ -46,6 +48,12 @@ public sealed record ExperimentSettings
 
     /// <summary>Epochs in which the rate rises from zero.</summary>
     public double WarmupEpochs { get; init; }
+
+    /// <summary>
+    /// The share of a training that the warm-up takes at most, so that a usual length suits a short training too; null where a
+    /// length was asked for, and one that does not fit is refused.
+    /// </summary>
+    public double? WarmupShare { get; init; }
 
     /// <summary>The largest norm of the gradient, after mixing; null for no clipping.</summary>
     public double? ClipNorm { get; init; } = 1;
@@ -110,6 +118,7 @@ public sealed record ExperimentSettings
             LearningRate = 5e-3,
             TeacherLearningRate = 5e-3,
             WarmupEpochs = 2,
+            WarmupShare = UsualWarmupShare,
             Shift = 1,
         },
         _ => new()
@@ -123,10 +132,14 @@ public sealed record ExperimentSettings
             LearningRate = 4e-3,
             TeacherLearningRate = 4e-3,
             WarmupEpochs = 0.25,
+            WarmupShare = UsualWarmupShare,
             Shift = dataName == "cifar10" ? 4 : 0,
             Flip = dataName is "cifar10" or "fashion-mnist",
         },
     };
+
+    /// <summary>Epochs of warm-up in a training of so many epochs.</summary>
+    public double WarmupOf(int epochs) => WarmupShare is { } most ? Math.Min(WarmupEpochs, most * epochs) : WarmupEpochs;
 
     /// <summary>Checks what can be checked without looking at data or files.</summary>
     /// <exception cref="ArgumentException">A value is out of range; the message names it.</exception>
@@ -137,9 +150,11 @@ public sealed record ExperimentSettings
         Require(LearningRate > 0, "lr", LearningRate, "a positive number");
         Require(WeightDecay >= 0, "weight-decay", WeightDecay, "0 or more");
         Require(WarmupEpochs >= 0, "warmup-epochs", WarmupEpochs, "0 or more");
+        RequireWarmup("epochs", Epochs);
         Require(ClipNorm is null or > 0, "clip-grad", ClipNorm ?? 0, "a positive number");
         Require(ClipEach is null or > 0, "clip-each", ClipEach ?? 0, "a positive number");
         Require(Accumulate >= 1, "accumulate", Accumulate, "at least 1");
+        Require(Accumulate <= BatchSize, "accumulate", Accumulate, $"at most the {BatchSize} images of a batch (--batch-size)");
         Require(Seeds >= 1, "seeds", Seeds, "at least 1");
         Require(LabelSmoothing is >= 0 and < 1, "smoothing", LabelSmoothing, "at least 0 and below 1");
         Require(DropPath is null or (>= 0 and < 1), "drop-path", DropPath ?? 0, "at least 0 and below 1");
@@ -160,6 +175,17 @@ public sealed record ExperimentSettings
             throw new ArgumentException("--alpha is 0 for every objective; one has to be more");
         if (Optimiser is not ("adamw" or "sgd"))
             throw new ArgumentException($"unknown optimiser '{Optimiser}'; known are adamw, sgd");
+    }
+
+    /// <summary>Refuses a warm-up that a training would not outlast.</summary>
+    /// <exception cref="ArgumentException">It is not shorter; the message names both.</exception>
+    internal void RequireWarmup(string option, int epochs)
+    {
+        if (WarmupOf(epochs) >= epochs)
+        {
+            throw new ArgumentException(FormattableString.Invariant(
+                $"--warmup-epochs is {WarmupEpochs} and --{option} {epochs}: nothing would be left after the warm-up; give a shorter one or more epochs"));
+        }
     }
 
     private static void Require(bool holds, string option, double value, string expected)
