@@ -22,7 +22,7 @@ public sealed class ThreadTeam : IDisposable
     private readonly Thread[] _workers;
     private readonly SemaphoreSlim _wake = new(0);
     private readonly Lock _oneCaller = new();
-    private volatile Job? _job;
+    private readonly Loop _loop = new();
     private volatile int _sleepers;
     private volatile bool _stopping;
 
@@ -45,12 +45,13 @@ public sealed class ThreadTeam : IDisposable
 
     /// <summary>Runs <paramref name="body"/> for 0 .. <paramref name="blocks"/> - 1 and returns when all are done.</summary>
     /// <remarks>Called from inside a block, or while another thread uses the team, the blocks run on the calling thread.</remarks>
-    /// <exception cref="Exception">The first exception that a block threw; the other blocks still run.</exception>
+    /// <exception cref="Exception">The first exception that a block threw; of blocks that are shared out, the others still run.</exception>
     public void For(int blocks, Action<int> body)
     {
         if (TryEnter(blocks))
         {
-            Share(new BlockJob(blocks, body));
+            _loop.Begin(blocks, body);
+            Share(blocks);
             return;
         }
 
@@ -68,7 +69,8 @@ public sealed class ThreadTeam : IDisposable
         int pieces = checked((int)((length + grain - 1) / grain));
         if (TryEnter(pieces))
         {
-            Share(new RangeJob(pieces, length, grain, body));
+            _loop.Begin(pieces, length, grain, body);
+            Share(pieces);
             return;
         }
 
@@ -91,24 +93,21 @@ public sealed class ThreadTeam : IDisposable
     /// <summary>Whether work of so many blocks is to be shared out, by this caller: then <see cref="Share"/> has to follow.</summary>
     private bool TryEnter(int blocks) => blocks > 1 && _workers.Length > 0 && !_insideBlock && _oneCaller.TryEnter();
 
-    private void Share(Job job)
+    private void Share(int blocks)
     {
         try
         {
-            _job = job;
-            // The store of the job must be seen before the number of sleepers is read, and a worker announces its sleep
-            // before it looks for a job a last time: one of the two always sees the other.
+            // The loop must be seen to have begun before the number of sleepers is read, and a worker announces its sleep before
+            // it looks for blocks a last time: one of the two always sees the other.
             Interlocked.MemoryBarrier();
-            int sleepers = Math.Min(_sleepers, job.Blocks - 1);
+            int sleepers = Math.Min(_sleepers, blocks - 1);
             if (sleepers > 0)
                 _wake.Release(sleepers);
 
-            Take(job);
-            var spin = new SpinWait();
-            while (!job.IsDone)
-                spin.SpinOnce(sleep1Threshold: -1);
-            _job = null;
-            job.Failure?.Throw();
+            _insideBlock = true;
+            _loop.TakeBlocks();
+            _insideBlock = false;
+            _loop.End();
         }
         finally
         {
@@ -118,81 +117,107 @@ public sealed class ThreadTeam : IDisposable
 
     private void Work()
     {
-        Job? last = null;
+        _insideBlock = true;
         while (!_stopping)
         {
-            var job = NextJob(last);
-            if (job is null)
-                continue;
-            Take(job);
-            last = job;
+            _loop.TakeBlocks();
+            AwaitBlocks();
         }
     }
 
-    private Job? NextJob(Job? last)
+    /// <summary>Returns when there are blocks to take, when the team stops, and at times for nothing.</summary>
+    private void AwaitBlocks()
     {
         for (int spins = 0; spins < SpinsBeforeSleep; spins++)
         {
-            if (_stopping)
-                return null;
-            if (_job is { } job && job != last)
-                return job;
+            if (_loop.HasBlocks || _stopping)
+                return;
             Thread.SpinWait(10);
         }
 
         Interlocked.Increment(ref _sleepers);
-        if ((_job is null || _job == last) && !_stopping)
+        if (!_loop.HasBlocks && !_stopping)
             _wake.Wait();
         Interlocked.Decrement(ref _sleepers);
-        return null;
     }
 
-    private static void Take(Job job)
+    /// <summary>The loop under way. One object serves all of a team's loops, one after another: a step has hundreds.</summary>
+    /// <remarks>
+    /// A worker may come late, when its loop has ended or the next one has begun. It has a block only if it counted <c>_left</c> down
+    /// from above 0; <see cref="Begin(int, Action{int})"/> makes that count the last of all, and <see cref="End"/> waits until every
+    /// block that was taken has run. So whoever has a block reads the body and the bounds of that block's loop, and nobody reads them
+    /// while they change. A late worker gets nothing, or a block of the loop that has begun since, which is as good.
+    /// </remarks>
+    private sealed class Loop
     {
-        _insideBlock = true;
-        job.TakeBlocks();
-        _insideBlock = false;
-    }
+        private Action<int>? _body;
+        private Action<long, long>? _rangeBody;
+        private int _blocks;
+        private long _length;
+        private long _grain;
+        private ExceptionDispatchInfo? _failure;
+        private int _unfinished;
+        private int _left;
 
-    private sealed class BlockJob(int blocks, Action<int> body) : Job(blocks)
-    {
-        protected override void Run(int block) => body(block);
-    }
+        /// <summary>Whether there are blocks that nobody has taken.</summary>
+        public bool HasBlocks => Volatile.Read(ref _left) > 0;
 
-    private sealed class RangeJob(int pieces, long length, long grain, Action<long, long> body) : Job(pieces)
-    {
-        protected override void Run(int block) => body(block * grain, Math.Min((block + 1) * grain, length));
-    }
+        public void Begin(int blocks, Action<int> body)
+        {
+            _body = body;
+            Begin(blocks);
+        }
 
-    private abstract class Job(int blocks)
-    {
-        private int _next;
-        private int _done;
+        public void Begin(int pieces, long length, long grain, Action<long, long> body)
+        {
+            (_rangeBody, _length, _grain) = (body, length, grain);
+            Begin(pieces);
+        }
 
-        public int Blocks => blocks;
-
-        public ExceptionDispatchInfo? Failure { get; private set; }
-
-        public bool IsDone => Volatile.Read(ref _done) == blocks;
-
+        /// <summary>Runs blocks until all are taken.</summary>
         public void TakeBlocks()
         {
-            int block;
-            while ((block = Interlocked.Increment(ref _next) - 1) < blocks)
+            int left;
+            while (HasBlocks && (left = Interlocked.Decrement(ref _left)) >= 0)
             {
                 try
                 {
-                    Run(block);
+                    Run(_blocks - 1 - left);
                 }
                 catch (Exception exception)
                 {
-                    Failure ??= ExceptionDispatchInfo.Capture(exception);
+                    _failure ??= ExceptionDispatchInfo.Capture(exception);
                 }
 
-                Interlocked.Increment(ref _done);
+                Interlocked.Decrement(ref _unfinished);
             }
         }
 
-        protected abstract void Run(int block);
+        /// <summary>Waits for the blocks that others run.</summary>
+        /// <exception cref="Exception">The first one that a block threw.</exception>
+        public void End()
+        {
+            var spin = new SpinWait();
+            while (Volatile.Read(ref _unfinished) > 0)
+                spin.SpinOnce(sleep1Threshold: -1);
+            var failure = _failure;
+            (_body, _rangeBody, _failure) = (null, null, null);
+            failure?.Throw();
+        }
+
+        private void Begin(int blocks)
+        {
+            _blocks = blocks;
+            _unfinished = blocks;
+            Volatile.Write(ref _left, blocks);
+        }
+
+        private void Run(int block)
+        {
+            if (_body is { } body)
+                body(block);
+            else
+                _rangeBody!(block * _grain, Math.Min((block + 1) * _grain, _length));
+        }
     }
 }
