@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace DtoKd.Engine;
 
 /// <summary>
@@ -33,8 +35,11 @@ internal sealed class Gradients : IDisposable
         }
     }
 
-    private Gradients(Step step, List<Node> nodes) =>
-        (Step, _nodes, _pending, _node) = (step, nodes, new Tensor?[nodes.Count], nodes[0]);
+    private Gradients(Step step, List<Node> nodes)
+    {
+        (Step, _nodes, _pending, _node) = (step, nodes, ArrayPool<Tensor?>.Shared.Rent(nodes.Count), nodes[0]);
+        Array.Clear(_pending);
+    }
 
     /// <summary>The step that backward kernels take their memory from.</summary>
     public Step Step { get; }
@@ -111,6 +116,7 @@ internal sealed class Gradients : IDisposable
     {
         foreach (var gradient in _pending)
             gradient?.Dispose();
+        ArrayPool<Tensor?>.Shared.Return(_pending, clearArray: true);
     }
 
     /// <summary>Checks what the current node, of index <paramref name="node"/>, has handed in.</summary>

@@ -68,7 +68,18 @@ public static partial class Op
         var y = step.New(x.Shape, x.DType, op);
         using var own = step.OwnScope();
         Tensor mean = step.New(channels, x.DType, op), variance = step.New(channels, x.DType, op);
-        var norm = new BatchNormInputs(x, weight, bias, mean, variance, extent, eps, batch, relu);
+        var norm = new BatchNormInputs
+        {
+            X = x,
+            Weight = weight,
+            Bias = bias,
+            Mean = mean,
+            Variance = variance,
+            Extent = extent,
+            Eps = eps,
+            Batch = batch,
+            Relu = relu,
+        };
         if (!batch)
         {
             // Copies: the running tensors may change before the backward pass.
@@ -132,14 +143,11 @@ public static partial class Op
 
         public BatchNormNode(BatchNormInputs norm, bool hasResidual, Tensor y)
         {
-            _norm = norm with
-            {
-                X = Save(norm.X),
-                Weight = norm.Weight is null ? null : Save(norm.Weight),
-                Bias = norm.Bias is null || !norm.Relu ? null : Save(norm.Bias),
-                Mean = Save(norm.Mean),
-                Variance = Save(norm.Variance),
-            };
+            // The forward pass has run: from here on the inputs are the node's.
+            _norm = norm;
+            (norm.X, norm.Mean, norm.Variance) = (Save(norm.X), Save(norm.Mean), Save(norm.Variance));
+            norm.Weight = norm.Weight is null ? null : Save(norm.Weight);
+            norm.Bias = norm.Bias is null || !norm.Relu ? null : Save(norm.Bias);
             _hasResidual = hasResidual;
             // Without a residual the sign of y is computed anew from x, which is read anyway.
             _y = norm.Relu && hasResidual ? Save(y) : null;
@@ -169,17 +177,35 @@ internal readonly record struct BatchNormExtent(long Samples, long Channels, lon
 }
 
 /// <summary>What a batch norm computes with; all tensors are contiguous.</summary>
-/// <param name="X">The input.</param>
-/// <param name="Weight">[C], or null for 1.</param>
-/// <param name="Bias">[C], or null for 0.</param>
-/// <param name="Mean">[C]; with the batch's statistics, made by the forward pass.</param>
-/// <param name="Variance">[C], biased; likewise.</param>
-/// <param name="Extent">The input's shape.</param>
-/// <param name="Eps">Added to the variance.</param>
-/// <param name="Batch">Whether mean and variance are the batch's.</param>
-/// <param name="Relu">Whether negative results become 0.</param>
-internal sealed record BatchNormInputs(
-    Tensor X, Tensor? Weight, Tensor? Bias, Tensor Mean, Tensor Variance, BatchNormExtent Extent, double Eps, bool Batch, bool Relu);
+internal sealed class BatchNormInputs
+{
+    /// <summary>The input.</summary>
+    public required Tensor X { get; set; }
+
+    /// <summary>[C], or null for 1.</summary>
+    public Tensor? Weight { get; set; }
+
+    /// <summary>[C], or null for 0.</summary>
+    public Tensor? Bias { get; set; }
+
+    /// <summary>[C]; with the batch's statistics, made by the forward pass.</summary>
+    public required Tensor Mean { get; set; }
+
+    /// <summary>[C], biased; likewise.</summary>
+    public required Tensor Variance { get; set; }
+
+    /// <summary>The input's shape.</summary>
+    public required BatchNormExtent Extent { get; init; }
+
+    /// <summary>Added to the variance.</summary>
+    public required double Eps { get; init; }
+
+    /// <summary>Whether mean and variance are the batch's.</summary>
+    public required bool Batch { get; init; }
+
+    /// <summary>Whether negative results become 0.</summary>
+    public required bool Relu { get; init; }
+}
 
 /// <summary>Kernels of <see cref="Op.BatchNorm"/>. Away from the host there is neither a residual nor a ReLU.</summary>
 internal interface IBatchNormKernels

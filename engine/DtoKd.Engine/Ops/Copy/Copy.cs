@@ -70,10 +70,13 @@ public static unsafe partial class Op
         where TStore : struct, IStore<T>
     {
         var team = ((CpuDevice)to.Device).Team;
-        if (loop.Rows == 1)
-            OneRow<T, TStore>(team, loop.Inner, to.Pointer<T>(), loop.InnerStride(0), from.Pointer<T>(), loop.InnerStride(1));
+        T* source = from.Pointer<T>(), target = to.Pointer<T>();
+        if (loop.Rows != 1)
+            Rows<T, TStore>(team, loop, source, target);
+        else if (loop.Inner > CopyGrain)
+            OneRow<T, TStore>(team, loop.Inner, target, loop.InnerStride(0), source, loop.InnerStride(1));
         else
-            Rows<T, TStore>(team, loop, from.Pointer<T>(), to.Pointer<T>());
+            Row<T, TStore>(target, loop.InnerStride(0), source, loop.InnerStride(1), loop.Inner);
     }
 
     private static void OneRow<T, TStore>(ThreadTeam team, long count, T* target, long targetStride, T* source, long sourceStride)

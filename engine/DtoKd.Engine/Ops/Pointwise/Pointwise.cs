@@ -123,10 +123,12 @@ internal static unsafe partial class Pointwise
         var team = ((CpuDevice)y.Device).Team;
         Operand oa = new(a.Pointer<float>(), loop.InnerStride(1)), ob = new(b.Pointer<float>(), loop.InnerStride(2)),
             oc = new(c.Pointer<float>(), loop.InnerStride(3));
-        if (loop.Rows == 1)
+        if (loop.Rows != 1)
+            Rows<TMap, V>(team, map, loop, y.Pointer<float>(), oa, ob, oc);
+        else if (loop.Inner > Grain)
             OneRow<TMap, V>(team, map, y.Pointer<float>(), oa, ob, oc, loop.Inner);
         else
-            Rows<TMap, V>(team, map, loop, y.Pointer<float>(), oa, ob, oc);
+            Row<TMap, V>(map, y.Pointer<float>(), oa, ob, oc, loop.Inner);
     }
 
     private static void OneRow<TMap, V>(ThreadTeam team, TMap map, float* y, Operand a, Operand b, Operand c, long count)

@@ -151,16 +151,18 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         bool plain = epilogue is { Residual: null, Scale: null, Relu: false };
         Products<V>(
             device, Layouts.Of(g, ConvProduct.Forward, V.Width), px, pw, plain ? epilogue.Shift : null, py, epilogue.Accumulate);
-        if (plain)
-            return;
-        int area = checked(g.OH * g.OW);
-        var stored = epilogue;
-        device.Team.ForRange((long)g.N * g.O, Math.Max(1, PlaneGrain / area), (start, end) =>
+        if (!plain)
+            Finish<V>(device.Team, (long)g.N * g.O, g.O, checked(g.OH * g.OW), epilogue, py);
+    }
+
+    /// <summary>Passes the planes of y, which hold the sums, through the epilogue.</summary>
+    private static void Finish<V>(ThreadTeam team, long planes, int channels, int area, ConvEpilogue epilogue, float* y)
+        where V : unmanaged, IFloatLane<V> =>
+        team.ForRange(planes, Math.Max(1, PlaneGrain / area), (start, end) =>
         {
             for (long plane = start; plane < end; plane++)
-                stored.Store<V>(py + (plane * area), 0, 1, area, (int)(plane % g.O), 0, py, plane * area, 0);
+                epilogue.Store<V>(y + (plane * area), 0, 1, area, (int)(plane % channels), 0, y, plane * area, 0);
         });
-    }
 
     private static void InputGradient<V, TKernel>(
         CpuDevice device, Conv2dGeometry g, float* dy, float* w, float* dx, bool accumulate)
