@@ -32,6 +32,18 @@ public class PhiloxTests
         Assert.Throws<ArgumentOutOfRangeException>(() => stream.UInt32(PhiloxStream.MaxElements));
     }
 
+    [Fact]
+    public void Filling_ends_where_the_counter_does()
+    {
+        var stream = new PhiloxStream(1, 2, 3);
+        var words = new uint[40];
+        ulong first = PhiloxStream.MaxElements - 40;
+        stream.FillUInt32(words, first);
+        Assert.Equal(Enumerable.Range(0, 40).Select(i => stream.UInt32(first + (ulong)i)), words);
+        Assert.Throws<ArgumentOutOfRangeException>(() => stream.FillUInt32(words, first + 4));
+        Assert.Throws<ArgumentOutOfRangeException>(() => stream.FillUInt32(words, first + 1));
+    }
+
     [Theory]
     [InlineData("", 0x811c9dc5u)]
     [InlineData("a", 0xe40c292cu)]

@@ -56,7 +56,7 @@ public sealed class OpWorkload : Workload
 
     /// <summary>The operations.</summary>
     public static IReadOnlyList<string> Names { get; } =
-        ["layernorm", "gelu", "softmax", "attention", "conv3x3", "groupconv3x3", "adamw"];
+        ["layernorm", "gelu", "softmax", "attention", "conv3x3", "groupconv3x3", "dropout", "where", "adamw"];
 
     /// <inheritdoc/>
     public override void Run()
@@ -92,6 +92,10 @@ public sealed class OpWorkload : Workload
         "conv3x3" => ([[batch, 64, 56, 56], [64, 64, 3, 3]], (step, p) => Op.Conv2d(step.Use(p[0]), p[1], padding: 1)),
         "groupconv3x3" => (
             [[batch, 224, 56, 56], [224, 112, 3, 3]], (step, p) => Op.Conv2d(step.Use(p[0]), p[1], padding: 1, groups: 2)),
+        "dropout" => ([[batch, Tokens, 4 * TokenSize]], (step, p) => Op.Dropout(step.Use(p[0]), 0.1)),
+        "where" => (
+            [[batch, Tokens, 4 * TokenSize], [batch, Tokens, 4 * TokenSize]],
+            (step, p) => Op.Where(Op.Lt(step.Use(p[0]).Detach(), step.Use(p[1]).Detach()), step.Use(p[0]), step.Use(p[1]))),
         "adamw" => ([.. Enumerable.Repeat(new Shape(768, 768), 12)], (_, _) => throw new InvalidOperationException("no forward pass")),
         _ => throw new ArgumentException(KnownNames.Unknown("operation", op, Names)),
     };

@@ -94,7 +94,8 @@ public static unsafe partial class Op
     // A word is below the product if and only if it is below the next whole number.
     private static ulong LimitOf(double keep) => (ulong)Math.Ceiling(keep * (1L << 32));
 
-    // An element's number is a function of its index, so blocks may be drawn in any order.
+    // An element's number is a function of its index, so blocks may be drawn in any order. What is random is looked up, here and
+    // below: a branch would be guessed wrong wherever it changes.
     private static void Draw<T>(Tensor drawn, PhiloxStream random, ulong limit, T value)
         where T : unmanaged
     {
@@ -103,12 +104,13 @@ public static unsafe partial class Op
         ((CpuDevice)drawn.Device).Team.ForRange(drawn.Count, 16 * Block, (start, end) =>
         {
             Span<uint> words = stackalloc uint[Block];
+            T* values = stackalloc T[] { default, value };
             for (long at = start; at < end; at += Block)
             {
                 int count = (int)Math.Min(Block, end - at);
                 random.FillUInt32(words[..count], (ulong)at);
                 for (int i = 0; i < count; i++)
-                    to[at + i] = words[i] < limit ? value : default;
+                    to[at + i] = values[words[i] < limit ? 1 : 0];
             }
         });
     }
@@ -131,8 +133,9 @@ public static unsafe partial class Op
         bool* mask = kept.Pointer<bool>();
         ((CpuDevice)x.Device).Team.ForRange(x.Count, 16384, (start, end) =>
         {
+            T* factors = stackalloc T[] { T.Zero, factor };
             for (long i = start; i < end; i++)
-                to[i] = from[i] * (mask[i] ? factor : T.Zero);
+                to[i] = from[i] * factors[mask[i] ? 1 : 0];
         });
     }
 

@@ -1,3 +1,4 @@
+using System.Numerics;
 using DtoKd.Engine.Cpu;
 
 namespace DtoKd.Engine;
@@ -55,7 +56,7 @@ public static unsafe partial class Op
     }
 
     private static void Where<T>(Tensor mask, Tensor a, Tensor b, Tensor y)
-        where T : unmanaged
+        where T : unmanaged, IBinaryInteger<T>
     {
         var loop = new StridedLoop(
             y.Shape,
@@ -91,11 +92,15 @@ public static unsafe partial class Op
         });
     }
 
+    // A branch would be guessed wrong wherever a random mask changes; so bits are chosen: ofB has none where the mask is set, else all.
     private static void WhereRow<T>(bool* mask, long sm, T* a, long sa, T* b, long sb, T* y, long count)
-        where T : unmanaged
+        where T : unmanaged, IBinaryInteger<T>
     {
         for (long i = 0; i < count; i++)
-            y[i] = mask[i * sm] ? a[i * sa] : b[i * sb];
+        {
+            T ofB = T.CreateTruncating(mask[i * sm] ? 1 : 0) - T.One, first = a[i * sa];
+            y[i] = first ^ ((first ^ b[i * sb]) & ofB);
+        }
     }
 
     /// <summary>The gradient goes to whichever of the two was taken.</summary>
