@@ -21,6 +21,7 @@ internal static class Application
     {
         try
         {
+            RequireUnicode([Environment.CurrentDirectory, .. args]);
             var parsed = Commands(host).Parse(args, _parsing);
             if (parsed.Action is ParseErrorAction)
                 throw UsageException.Of(parsed);
@@ -41,6 +42,14 @@ internal static class Application
         {
             return Failure.Report(e, host.Error);
         }
+    }
+
+    /// <summary>Refuses what the runtime could not decode: it would look for, or make, a file of another name.</summary>
+    private static void RequireUnicode(string[] names)
+    {
+        const char Replacement = '\uFFFD';
+        if (Array.Find(names, name => name.Contains(Replacement)) is { } name)
+            throw new UsageException($"'{name}' is not UTF-8, and only names in UTF-8 can be opened; rename the file or folder");
     }
 
     private static RootCommand Commands(Host host)
@@ -73,7 +82,7 @@ internal static class Application
                 ("0", "done"),
                 ("1", "failed: a loss that is not finite, a full disk"),
                 ("2", "bad usage or bad input"),
-                ("130, 143", "stopped by Ctrl-C or SIGTERM, with the state saved"),
+                ("130, 143, 129", "stopped by Ctrl-C, SIGTERM or the end of the terminal, with the state saved"),
             ]));
         return root;
     }

@@ -122,9 +122,9 @@ internal sealed class ExperimentVerb
             ConfigFile.Write(folder.Config, settings);
             return folder;
         }
-        catch (IOException failure)
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            throw new UsageException($"cannot make the run folder {output ?? "runs"}: {failure.Message}");
+            throw new UsageException($"cannot make the run folder {output ?? "runs"}: {failure.Message.TrimEnd('.')}; --output names another place");
         }
     }
 

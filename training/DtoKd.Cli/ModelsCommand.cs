@@ -11,6 +11,9 @@ namespace DtoKd.Cli;
 /// <summary><c>dtokd models</c></summary>
 internal static class ModelsCommand
 {
+    // Narrower, a table would cut names into pieces.
+    private const int WidthForAll = 160;
+
     private static readonly JsonSerializerOptions _json = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
@@ -31,18 +34,21 @@ internal static class ModelsCommand
                 return ExitCode.Done;
             }
 
+            var console = DisplayOptions.ConsoleFor(host);
+            bool isWide = console.Profile.Width >= WidthForAll;
             var table = new Table { Border = TableBorder.Simple, ShowRowSeparators = false };
             table.AddColumn("network");
-            table.AddColumn("input");
             foreach (string heading in (string[])["parameters", "GMACs", "MiB an image", "top-1"])
                 table.AddColumn(new TableColumn(heading).RightAligned());
-            table.AddColumn("published by");
+            if (isWide)
+                table.AddColumns("input", "published by");
             foreach (var (entry, cost) in rows)
-                table.AddRow(Cells(entry, cost));
-            var console = DisplayOptions.ConsoleFor(host);
+                table.AddRow([.. Cells(entry, cost).Take(table.Columns.Count)]);
             console.Write(table);
             console.WriteLine("GMACs: multiply-adds of one image's forward pass, in 10^9: convolutions, linear layers, attention.");
             console.WriteLine("MiB an image: what training keeps from the forward pass for the backward pass, in single precision.");
+            if (!isWide)
+                console.WriteLine($"In {WidthForAll} columns, and with --json, there are the inputs too and who published the accuracy.");
             return ExitCode.Done;
         });
         return command;
@@ -51,11 +57,11 @@ internal static class ModelsCommand
     private static string[] Cells(ZooEntry entry, ModelCost cost) =>
     [
         entry.Name,
-        Invariant($"{entry.Native.Channels}x{entry.Native.Height}x{entry.Native.Width}, {entry.Native.Classes} classes"),
         Invariant($"{cost.Parameters:N0}"),
         Invariant($"{cost.MultiplyAdds / 1e9:G3}"),
         Invariant($"{cost.ActivationBytes / (double)(1 << 20):F1}"),
         entry.Published is { } published ? Invariant($"{published.Top1:0.0#}") : "",
+        Invariant($"{entry.Native.Channels}x{entry.Native.Height}x{entry.Native.Width}, {entry.Native.Classes} classes"),
         entry.Published?.Source ?? "",
     ];
 

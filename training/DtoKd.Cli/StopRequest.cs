@@ -16,6 +16,7 @@ internal sealed class StopRequest : IDisposable
 
     public void ListenToSignals()
     {
+        Listen(PosixSignal.SIGHUP, Cli.ExitCode.HungUp);
         Listen(PosixSignal.SIGINT, Cli.ExitCode.Interrupted);
         Listen(PosixSignal.SIGTERM, Cli.ExitCode.Terminated);
     }
@@ -38,7 +39,8 @@ internal sealed class StopRequest : IDisposable
 
     private void Listen(PosixSignal signal, int exitCode) => _signals.Add(PosixSignalRegistration.Create(signal, context =>
     {
-        context.Cancel = Request(exitCode);
+        // The end of a terminal is told twice, by the shell and by the kernel; it is no second request.
+        context.Cancel = Request(exitCode) || signal == PosixSignal.SIGHUP;
         // A progress bar hides the cursor, and nobody comes to show it again.
         if (!context.Cancel && !Console.IsOutputRedirected)
             Console.Write("\e[?25h");

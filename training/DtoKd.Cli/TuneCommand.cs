@@ -25,7 +25,7 @@ internal static class TuneCommand
         {
             using var where = device.Open(parsed, host);
             if (where is not GpuDevice card)
-                throw new UsageException("tune is for cuda; on the cpu shapes and caches say how products are cut");
+                throw new UsageException("tune is for cuda (--device cuda); on the cpu shapes and caches say how products are cut");
             if (parsed.GetValue(batch) < 1)
                 throw new UsageException($"BATCH is {parsed.GetValue(batch)}; it has to be at least 1");
             if (TuningFile.Path is not { } path)

@@ -32,9 +32,11 @@ public static class AtomicFile
             }
             File.Move(temporary, target, overwrite: true);
         }
-        catch
+        catch (Exception failure)
         {
             File.Delete(temporary);
+            if (failure is IOException && failure.Message.Contains(temporary, StringComparison.Ordinal))
+                throw Renamed(failure, temporary, path);
             throw;
         }
     }
@@ -80,5 +82,13 @@ public static class AtomicFile
         {
             throw new UnauthorizedAccessException($"cannot write {path}: the folder {folder} may not be written to");
         }
+        catch (IOException failure)
+        {
+            throw Renamed(failure, temporary, path);
+        }
     }
+
+    /// <summary>The failure by the name that was asked for: nobody knows the temporary file's.</summary>
+    private static IOException Renamed(Exception failure, string temporary, string path) =>
+        new($"cannot write {path}: {failure.Message.Replace($" : '{temporary}'", "", StringComparison.Ordinal)}", failure);
 }

@@ -36,6 +36,16 @@ public sealed class AtomicFileTests : IDisposable
     }
 
     [Fact]
+    public void Names_the_file_and_not_the_temporary_one_when_the_disk_is_full()
+    {
+        string path = _folder["state"];
+        var e = Assert.Throws<IOException>(() => AtomicFile.Write(
+            path, stream => throw new IOException($"No space left on device : '{((FileStream)stream).Name}'")));
+        Assert.Equal($"cannot write {path}: No space left on device", e.Message);
+        Assert.Empty(Directory.GetFileSystemEntries(_folder.FullName));
+    }
+
+    [Fact]
     public void Removes_the_temporary_file_when_the_rename_fails()
     {
         string path = _folder["taken"];

@@ -79,7 +79,7 @@ public sealed class BadInputTests : IDisposable
         { "distill --device cuda:-1", "unknown device 'cuda:-1'" },
         { "distill --device cuda:99", "cuda:99: " },
         { "distill --device cuda --threads 2", "--threads is for the cpu, the device is cuda" },
-        { "tune deit_micro_distilled 8", "tune is for cuda" },
+        { "tune deit_micro_distilled 8", "tune is for cuda (--device cuda)" },
         { "distill --matmul-precision high", "--matmul-precision is for cuda" },
         { "distill --device auto --matmul-precision half", "unknown precision 'half'; known are highest, high, medium" },
     };
@@ -103,6 +103,10 @@ public sealed class BadInputTests : IDisposable
         AssertRefused("FILE is empty (checkpoint", "inspect", "");
         AssertRefused("MODEL is empty (network of the zoo)", "bench", "step", "", "2");
     }
+
+    [Fact]
+    public void A_name_that_is_not_UTF8_is_refused_as_it_would_be_another_files() =>
+        AssertRefused("'a\uFFFD.pth' is not UTF-8, and only names in UTF-8 can be opened", "inspect", "a\uFFFD.pth");
 
     [Fact]
     public void A_device_is_no_place_for_a_result() =>

@@ -5,6 +5,12 @@ namespace DtoKd.Training.Tests.Cli;
 /// <summary>One call of the program, inside this process.</summary>
 internal sealed record Dtokd(int ExitCode, string Output, string Error)
 {
+    /// <summary>The program beside the tests, for what only a process has.</summary>
+    public static string Executable { get; } = Path.Combine(AppContext.BaseDirectory, Application.Name);
+
+    public static void RequireProcess() =>
+        Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists(Executable), "needs a shell and signals, and the program beside the tests");
+
     public static Dtokd Run(params string[] args) => Run(new StringWriter(), new StopRequest(), args);
 
     /// <summary>Stops, as Ctrl-C does, when a line of the output contains a text.</summary>

@@ -11,7 +11,7 @@ public sealed class ModelsTests
         var result = Dtokd.Run("models");
         Assert.Equal((0, ""), (result.ExitCode, result.Error));
         Assert.All(Zoo.Entries, entry => Assert.Contains($" {entry.Name} ", result.Output));
-        Assert.Matches(@" regnety_160 +3x224x224, 1000 classes +83,590,140 +15\.9 +[0-9.]+ +80\.4 +Radosavovic et al\. 2020", result.Output);
+        Assert.Matches(@" regnety_160 +83,590,140 +15\.9 +[0-9.]+ +80\.4 +3x224x224, 1000 classes +Radosavovic et al\. 2020", result.Output);
     }
 
     [Fact]

@@ -14,9 +14,9 @@ public sealed class StandardStreamTests
     [InlineData("models --json | true", 0, "")]
     public void A_stream_that_takes_nothing_ends_in_an_exit_code_and_at_most_one_line(string arguments, int exitCode, string error)
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists(Program), "needs a shell, and the program beside the tests");
+        Dtokd.RequireProcess();
         // The exit code of a pipe is that of its last part: the first one's is asked for.
-        string[] command = ["-c", $"set -o pipefail; \"$0\" {arguments}", Program];
+        string[] command = ["-c", $"set -o pipefail; \"$0\" {arguments}", Dtokd.Executable];
         using var process = Process.Start(new ProcessStartInfo("bash", command) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         process.StandardOutput.ReadToEnd();
         string written = process.StandardError.ReadToEnd();
@@ -25,6 +25,4 @@ public sealed class StandardStreamTests
         Assert.StartsWith(error, written);
         Assert.InRange(written.Count(c => c == '\n'), 0, 1);
     }
-
-    private static string Program => Path.Combine(AppContext.BaseDirectory, DtoKd.Cli.Application.Name);
 }
