@@ -17,6 +17,9 @@ public sealed class OpProfile
     public const string Outside = "(between steps)";
 
     private readonly Dictionary<string, (long Ticks, long Calls)> _times = [];
+
+    // Operations that are counted when they begin; those that have no input, such as one that fills, are by what they make.
+    private readonly HashSet<string> _begun = [];
     private string _current = Outside;
     private long _since = Stopwatch.GetTimestamp();
 
@@ -38,6 +41,22 @@ public sealed class OpProfile
         var (ticks, calls) = _times.GetValueOrDefault(op);
         _times[op] = (ticks, calls + 1);
         Switch(op);
+    }
+
+    /// <summary>An operation begins.</summary>
+    internal void Begin(string op)
+    {
+        _begun.Add(op);
+        Enter(op);
+    }
+
+    /// <summary>An operation makes a result: whatever it called before, the time is its own again.</summary>
+    internal void Make(string op)
+    {
+        if (_begun.Contains(op))
+            Switch(op);
+        else
+            Enter(op);
     }
 
     /// <summary>Begins the time of a kernel of the current operation.</summary>

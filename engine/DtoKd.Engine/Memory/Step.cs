@@ -196,7 +196,12 @@ public sealed class Step : IDisposable
         }
 
         if (step is not null)
+        {
             step.Running = op;
+            if (!step._runsBackward)
+                step.Device.Profile?.Begin(op);
+        }
+
         // What a backward rule computes on the way is its own affair: the gradients that it hands in are checked.
         if (step is { DetectsAnomalies: true, _runsBackward: false })
             Anomaly.CheckInputs(step, op, inputs);
@@ -207,7 +212,7 @@ public sealed class Step : IDisposable
     internal Tensor New(Shape shape, DType dtype, string origin)
     {
         if (!_runsBackward)
-            Device.Profile?.Enter(origin);
+            Device.Profile?.Make(origin);
         var tensor = NewUnowned(shape, dtype, origin);
         Own(tensor);
         return tensor;
