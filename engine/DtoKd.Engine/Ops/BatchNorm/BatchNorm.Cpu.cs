@@ -6,7 +6,7 @@ namespace DtoKd.Engine;
 /// <summary>
 /// Sums belong to a channel: one block goes through the planes of its channels in order, so no two threads add to one sum.
 /// What is done to each value afterwards is done in the same block, while the channel is in the cache: forward and backward
-/// each read it from memory once. Of a plane, mean and squared deviations are taken together and merged with those of the
+/// each read it from memory once, and ask for the next one while they do it: see <see cref="Ahead"/>. Of a plane, mean and squared deviations are taken together and merged with those of the
 /// planes before it (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm for computing sample variances", 1979).
 /// </summary>
 internal sealed unsafe class BatchNormCpu : IBatchNormKernels
@@ -62,10 +62,11 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
                 if (norm.Batch)
                     (mean[c], variance[c]) = MeanAndVariance<V>(px + (c * extent.Plane), extent);
                 var channel = new Channel(norm, c);
+                long ahead = Ahead(norm, c, end);
                 for (long n = 0; n < extent.Samples; n++)
                 {
                     long at = ((n * extent.Channels) + c) * extent.Plane;
-                    Normalise<V>(channel, px + at, pr == null ? null : pr + at, py + at, norm.Relu, extent.Plane);
+                    Normalise<V>(channel, px + at, pr == null ? null : pr + at, py + at, norm.Relu, extent.Plane, ahead);
                 }
             }
         });
@@ -97,8 +98,8 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
                     double slope = norm.Batch ? -scale * rstd * rstd * product / extent.PerChannel : 0;
                     double shift = norm.Batch ? -scale * sum / extent.PerChannel : 0;
                     Input<V>(
-                        channel, pdz + at, px + at, input.Tensor.Pointer<float>() + at, slope, shift, recomputes, extent,
-                        input.Accumulate);
+                        channel, pdz + at, px + at, py == null ? null : py + at, input.Tensor.Pointer<float>() + at, slope, shift,
+                        recomputes, extent, input.Accumulate, Ahead(norm, c, end));
                 }
 
                 Put(dweight, c, product * channel.Rstd);
@@ -110,6 +111,18 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
     private static ThreadTeam Team(BatchNormInputs norm) => ((CpuDevice)norm.X.Device).Team;
 
     private static long GrainOf(BatchNormExtent extent) => Math.Max(1, Grain / Math.Max(1, extent.PerChannel));
+
+    /// <summary>
+    /// How far on lies the channel that the thread takes after <paramref name="c"/>: the next of its block, or likely the first of
+    /// the block after those of the other threads; 0 if there is none. While a channel comes from the caches, for the second time,
+    /// the next one can come from memory.
+    /// </summary>
+    private static long Ahead(BatchNormInputs norm, long c, long end)
+    {
+        var extent = norm.Extent;
+        long next = c + 1 < end ? c + 1 : end + (GrainOf(extent) * (Team(norm).Threads - 1));
+        return next < extent.Channels ? (next - c) * extent.Plane : 0;
+    }
 
     private static void Put(GradTarget? target, long c, double value)
     {
@@ -157,13 +170,14 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
         return ((float)mean, (float)(squares / extent.PerChannel));
     }
 
-    private static void Normalise<V>(Channel channel, float* x, float* residual, float* y, bool relu, long count)
+    private static void Normalise<V>(Channel channel, float* x, float* residual, float* y, bool relu, long count, long ahead)
         where V : unmanaged, IFloatLane<V>
     {
         V m = V.Broadcast(channel.Mean), s = V.Broadcast(channel.Scale), b = V.Broadcast(channel.Shift);
         for (long i = 0; i < count; i += V.Width)
         {
             long left = count - i;
+            LaneRow.Fetch(x + i + ahead);
             var value = V.MultiplyAdd(LaneRow.Load<V>(x + i, left) - m, s, b);
             if (residual != null)
                 value += LaneRow.Load<V>(residual + i, left);
@@ -220,8 +234,8 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
     }
 
     private static void Input<V>(
-        Channel channel, float* dz, float* x, float* dx, double slope, double shift, bool recomputes, BatchNormExtent extent,
-        bool accumulate)
+        Channel channel, float* dz, float* x, float* y, float* dx, double slope, double shift, bool recomputes,
+        BatchNormExtent extent, bool accumulate, long ahead)
         where V : unmanaged, IFloatLane<V>
     {
         V m = V.Broadcast(channel.Mean), s = V.Broadcast(channel.Scale), b = V.Broadcast(channel.Shift);
@@ -232,6 +246,10 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
             for (long i = start; i < end; i += V.Width)
             {
                 long left = end - i;
+                LaneRow.Fetch(dz + i + ahead);
+                LaneRow.Fetch(x + i + ahead);
+                if (y != null)
+                    LaneRow.Fetch(y + i + ahead);
                 V d = LaneRow.Load<V>(dz + i, left), centred = LaneRow.Load<V>(x + i, left) - m;
                 if (recomputes)
                     d = Gate(d, V.MultiplyAdd(centred, s, b));

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace DtoKd.Engine.Cpu;
 
@@ -30,6 +31,14 @@ internal static unsafe class LaneRow
             V.Store(value, target);
         else
             V.StorePart(value, target, left);
+    }
+
+    /// <summary>Asks for an element that will be read later, into the L2. It may lie outside of all memory.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Fetch(float* element)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch1(element);
     }
 
     /// <summary>The largest element that is a number, minus infinity if there is none.</summary>
