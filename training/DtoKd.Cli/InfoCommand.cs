@@ -38,7 +38,7 @@ internal static class InfoCommand
         ("runtime", RuntimeInformation.FrameworkDescription),
         ("system", $"{RuntimeInformation.OSDescription}, {RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant()}"),
         ("processors", $"{Environment.ProcessorCount}"),
-        ("simd", $"{DeviceOptions.Name(Simd.Default)} (widest here: {DeviceOptions.Name(Simd.Widest)})"),
+        ("simd", $"{DeviceOptions.Name(Simd.Default)} (best here: {DeviceOptions.Name(Simd.Best)})"),
         ("memory", Memory(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes)),
         .. Cards(),
     ];

@@ -7,7 +7,7 @@ public sealed unsafe class CpuDevice : Device
 {
     /// <summary>Makes a device of its own threads and pool.</summary>
     /// <param name="threads">Threads that compute, the caller included; all processors when null.</param>
-    /// <param name="simd">The vector width; <see cref="Cpu.Simd.Default"/> when null.</param>
+    /// <param name="simd">What to compute with; <see cref="Cpu.Simd.Default"/> when null.</param>
     public CpuDevice(int? threads = null, SimdLevel? simd = null)
         : this(new Pool(), threads, simd)
     {
@@ -29,8 +29,11 @@ public sealed unsafe class CpuDevice : Device
     /// <summary>The threads that share out every kernel's blocks.</summary>
     public ThreadTeam Team { get; }
 
-    /// <summary>The vector width of every kernel.</summary>
+    /// <summary>What the device computes with.</summary>
     public SimdLevel Simd { get; }
+
+    /// <summary>The vector width of every kernel: one of the first three levels.</summary>
+    internal SimdLevel Vectors => Simd == SimdLevel.Zen4 ? SimdLevel.Avx512 : Simd;
 
     internal override DeviceInput NewInput(long bytes) => new HostInput(this, bytes);
 

@@ -15,14 +15,14 @@ internal static class CpuPeak
     /// <summary>Measures fused multiply-adds on registers alone, on all threads of a device.</summary>
     public static double FlopsPerSecond(CpuDevice device)
     {
-        int lanes = device.Simd switch
+        int lanes = device.Vectors switch
         {
             SimdLevel.Avx512 => Vector512<float>.Count,
             SimdLevel.Avx2 => Vector256<float>.Count,
             _ => Vector<float>.Count,
         };
         var sums = new float[device.Team.Threads];
-        double seconds = MachinePeak.Best(device, () => device.Team.For(sums.Length, thread => sums[thread] = device.Simd switch
+        double seconds = MachinePeak.Best(device, () => device.Team.For(sums.Length, thread => sums[thread] = device.Vectors switch
         {
             SimdLevel.Avx512 => Loop512(1e-9f),
             SimdLevel.Avx2 => Loop256(1e-9f),

@@ -16,7 +16,7 @@ internal sealed unsafe class CrossEntropyCpu : ICrossEntropyKernels
     {
         var device = (CpuDevice)x.Device;
         var job = new Job(x, targets, weight, loss, max, logSum, null, null, terms);
-        device.Team.ForRange(terms.Rows, RowsPerBlock(terms), device.Simd switch
+        device.Team.ForRange(terms.Rows, RowsPerBlock(terms), device.Vectors switch
         {
             SimdLevel.Avx512 => job.Forward<Lane512>,
             SimdLevel.Avx2 => job.Forward<Lane256>,
@@ -37,7 +37,7 @@ internal sealed unsafe class CrossEntropyCpu : ICrossEntropyKernels
     {
         var device = (CpuDevice)x.Device;
         var job = new Job(x, targets, weight, dy, max, logSum, dx, dtargets, terms);
-        device.Team.ForRange(terms.Rows, RowsPerBlock(terms), device.Simd switch
+        device.Team.ForRange(terms.Rows, RowsPerBlock(terms), device.Vectors switch
         {
             SimdLevel.Avx512 => job.Backward<Lane512>,
             SimdLevel.Avx2 => job.Backward<Lane256>,

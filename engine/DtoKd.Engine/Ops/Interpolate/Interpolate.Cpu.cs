@@ -24,7 +24,7 @@ internal sealed unsafe class ResampleCpu : IResampleKernels
         using var rows = step.NewUnowned([checked((int)planes), w.Size], DType.F32, "interpolate");
         var job = new Job(h, w, x.Pointer<float>(), y.Pointer<float>(), rows.Pointer<float>(), backward);
         long work = h.Count * (((long)h.Taps * w.Size) + ((long)w.Taps * w.Count));
-        device.Team.ForRange(planes, Math.Max(1, Grain / work), device.Simd switch
+        device.Team.ForRange(planes, Math.Max(1, Grain / work), device.Vectors switch
         {
             SimdLevel.Avx512 => job.Planes<Lane512>,
             SimdLevel.Avx2 => job.Planes<Lane256>,

@@ -17,7 +17,7 @@ internal sealed unsafe class KlDivergenceCpu : IKlDivergenceKernels
     private static void Run(Job job, Tensor perRow, bool backward)
     {
         var device = (CpuDevice)perRow.Device;
-        device.Team.ForRange(perRow.Count, Math.Max(1, Grain / Math.Max(1, job.Classes)), device.Simd switch
+        device.Team.ForRange(perRow.Count, Math.Max(1, Grain / Math.Max(1, job.Classes)), device.Vectors switch
         {
             SimdLevel.Avx512 => backward ? job.Backward<Lane512> : job.Forward<Lane512>,
             SimdLevel.Avx2 => backward ? job.Backward<Lane256> : job.Forward<Lane256>,

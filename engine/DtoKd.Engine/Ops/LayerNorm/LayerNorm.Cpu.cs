@@ -18,7 +18,7 @@ internal sealed unsafe class LayerNormCpu : ILayerNormKernels
         var device = (CpuDevice)x.Device;
         var job = new ForwardJob(
             Address(x), Address(weight), Address(bias), Address(y), Address(mean), Address(rstd), length, eps);
-        device.Team.ForRange(rows, RowsPerBlock(length), device.Simd switch
+        device.Team.ForRange(rows, RowsPerBlock(length), device.Vectors switch
         {
             SimdLevel.Avx512 => job.Rows<Lane512>,
             SimdLevel.Avx2 => job.Rows<Lane256>,
@@ -48,7 +48,7 @@ internal sealed unsafe class LayerNormCpu : ILayerNormKernels
             : step.New([chunks, 2, checked((int)length)], DType.F32, "layer_norm").Pointer<float>();
         var job = new BackwardJob(
             Address(dy), Address(x), Address(weight), Address(mean), Address(rstd), dx, sums, length, chunk);
-        device.Team.ForRange(rows, chunk, device.Simd switch
+        device.Team.ForRange(rows, chunk, device.Vectors switch
         {
             SimdLevel.Avx512 => job.Rows<Lane512>,
             SimdLevel.Avx2 => job.Rows<Lane256>,

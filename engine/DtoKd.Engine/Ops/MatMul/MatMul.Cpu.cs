@@ -18,7 +18,7 @@ internal sealed unsafe class MatMulCpu : IMatMulKernels
         {
             Accumulate = accumulate,
             Bias = bias is null ? null : bias.Pointer<float>(),
-            Finish = end.OnTile(device.Simd),
+            Finish = end.OnTile(device.Vectors),
             Companion = end.Companion is null ? null : end.Companion.Pointer<float>(),
         };
         float* target = y.Pointer<float>();

@@ -16,7 +16,7 @@ internal sealed unsafe class SumCpu : ISumKernels
     public void Sum(Tensor x, Tensor y, long outer, long reduced, long inner)
     {
         var device = (CpuDevice)x.Device;
-        switch (device.Simd)
+        switch (device.Vectors)
         {
             case SimdLevel.Avx512:
                 Sum<Lane512>(device, x, y, outer, reduced, inner);

@@ -16,7 +16,7 @@ internal sealed unsafe class SoftmaxCpu : ISoftmaxKernels
     {
         var device = (CpuDevice)x.Device;
         var job = new ForwardJob(x.Pointer<float>(), y.Pointer<float>(), extent, logarithm);
-        Run(device, extent, device.Simd switch
+        Run(device, extent, device.Vectors switch
         {
             SimdLevel.Avx512 => extent.Inner == 1 ? job.Rows<Lane512> : job.Columns<Lane512>,
             SimdLevel.Avx2 => extent.Inner == 1 ? job.Rows<Lane256> : job.Columns<Lane256>,
@@ -29,7 +29,7 @@ internal sealed unsafe class SoftmaxCpu : ISoftmaxKernels
         var device = (CpuDevice)y.Device;
         var job = new BackwardJob(
             dy.Pointer<float>(), y.Pointer<float>(), dx.Tensor.Pointer<float>(), extent, logarithm, dx.Accumulate);
-        Run(device, extent, device.Simd switch
+        Run(device, extent, device.Vectors switch
         {
             SimdLevel.Avx512 => extent.Inner == 1 ? job.Rows<Lane512> : job.Columns<Lane512>,
             SimdLevel.Avx2 => extent.Inner == 1 ? job.Rows<Lane256> : job.Columns<Lane256>,

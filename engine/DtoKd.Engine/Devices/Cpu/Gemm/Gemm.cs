@@ -3,11 +3,17 @@ namespace DtoKd.Engine.Cpu;
 /// <summary>Products of float matrices: C = AB (+ C) (+ bias); A and B have any strides, C has contiguous rows.</summary>
 /// <remarks>
 /// K is cut into fixed blocks and each element of C is summed in the order of K, so the bytes of the result depend on neither
-/// the number of threads nor which of the methods below computed it. NaN and infinity go the way of plain arithmetic.
+/// the number of threads nor which of the methods below computed it. NaN and infinity go the way of plain arithmetic, except that an
+/// infinity makes NaN of its row or column where products are paired (<see cref="PairedKernel"/>).
 /// C must not overlap A or B. With k = 0 the product is zero.
 /// </remarks>
 internal static unsafe class Gemm
 {
+    /// <summary>The most steps of a block of K, in which each element is one sum.</summary>
+    // 384 steps make a panel of B 24 KiB (AVX2) or 48 KiB (AVX-512). Half of that would fit the L1 beside a panel of A, but what
+    // the L2 sends is fast enough, and C is then visited half as often. The same for every kernel: the sums do not differ.
+    public const int DepthBlock = 384;
+
     // About 40 microseconds of one thread; handing out tasks costs two or three.
     private const double SerialFlops = 4e6;
 
@@ -42,7 +48,10 @@ internal static unsafe class Gemm
 
         switch (device.Simd)
         {
-            case SimdLevel.Avx512:
+            case SimdLevel.Zen4 when IsPaired(m, n, k, a, b):
+                Share<PairedKernel>(device.Team, m, n, k, a, b, c, cStride, epilogue);
+                break;
+            case SimdLevel.Zen4 or SimdLevel.Avx512:
                 Share<Avx512Kernel>(device.Team, m, n, k, a, b, c, cStride, epilogue);
                 break;
             case SimdLevel.Avx2:
@@ -68,7 +77,10 @@ internal static unsafe class Gemm
 
         switch (simd)
         {
-            case SimdLevel.Avx512:
+            case SimdLevel.Zen4 when IsPaired(m, n, k, a, b):
+                Serial<PairedKernel>(m, n, k, a, b, c, cStride, epilogue);
+                break;
+            case SimdLevel.Zen4 or SimdLevel.Avx512:
                 Serial<Avx512Kernel>(m, n, k, a, b, c, cStride, epilogue);
                 break;
             case SimdLevel.Avx2:
@@ -135,6 +147,20 @@ internal static unsafe class Gemm
                     device.Simd, m, n, k, a.Offset(aOffsets[i]), b.Offset(bOffsets[i]), c + cOffsets[i], cStride, epilogue.Offset(cOffsets[i]));
             }
         });
+    }
+
+    /// <summary>Whether what packing for a <see cref="PairedKernel"/> costs is less than its additions save.</summary>
+    /// <remarks>
+    /// In the forward pass, a product with the transpose of a weight, the number of rows does not count: one more image in a batch
+    /// leaves the others' results as they are. So do one more or less of the columns there, as of a query without its key and value.
+    /// </remarks>
+    private static bool IsPaired(int m, int n, int k, MatrixView a, MatrixView b)
+    {
+        const int Fewest = 48, Many = 96, FewestRows = 24;
+        if (Math.Min(n, k) < Fewest)
+            return false;
+        bool isWeightGradient = a.RowStride == 1 && b.ColumnStride == 1;
+        return b.ColumnStride != 1 || (isWeightGradient ? Math.Min(m, n) >= Many : Math.Max(n, k) >= Many && m > FewestRows);
     }
 
     private static void Share<TKernel>(

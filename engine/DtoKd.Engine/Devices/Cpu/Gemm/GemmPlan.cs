@@ -16,10 +16,6 @@ namespace DtoKd.Engine.Cpu;
 internal unsafe struct GemmPlan<TKernel>
     where TKernel : struct, IMicroKernel
 {
-    // 384 steps make a panel of B 24 KiB (AVX2) or 48 KiB (AVX-512). Half of that would fit the L1 beside a panel of A, but what
-    // the L2 sends is fast enough, and C is then visited half as often. The same for every kernel: the sums do not differ.
-    private const int DepthBlock = 384;
-
     // 8 MiB: inside the L3 of a desktop, and few enough slabs that packing the other operand anew for each costs little.
     private const int SlabDepth = 2048;
     private const int SlabElements = 2 << 20;
@@ -74,14 +70,14 @@ internal unsafe struct GemmPlan<TKernel>
         _cStride = cStride;
         _epilogue = epilogue;
         _threads = threads;
-        _depthBlocks = Math.Max(1, Pieces(k, DepthBlock));
+        _depthBlocks = Math.Max(1, Pieces(k, Gemm.DepthBlock));
         _depth = Even(Math.Max(1, k), _depthBlocks, 8);
 
         // Of A transposed and B as it is, each step's panel lies in a few lines of the cache: the gradient of a weight, a long sum
         // over two tall matrices, would spend a tenth of its time packing them. And with few rows a packed B would hardly be read
         // more often than packing reads it.
-        bool readsAInPlace = a.RowStride == 1 && b.ColumnStride == 1;
-        bool readsBInPlace = readsAInPlace || (b.ColumnStride == 1 && (m <= 2 * TKernel.Rows || IsReadNear(b.RowStride)));
+        bool readsAInPlace = TKernel.ReadsInPlace && a.RowStride == 1 && b.ColumnStride == 1;
+        bool readsBInPlace = readsAInPlace || (TKernel.ReadsInPlace && b.ColumnStride == 1 && (m <= 2 * TKernel.Rows || IsReadNear(b.RowStride)));
         // Rows of A far apart are read along fourteen lines of the cache at a time, which costs less than packing them.
         bool readsScatteredRows = TKernel.ReadsScatteredRows && a.ColumnStride == 1 && a.RowStride % SetStride != 0;
         var rows = new Operand(a, m, TKernel.Rows, TKernel.RowStep, readsAInPlace || readsScatteredRows);
@@ -139,7 +135,7 @@ internal unsafe struct GemmPlan<TKernel>
         int block = task / pieces;
         int line = _shared.InPlace ? _shared.LinesInPlace(_lines) : task % pieces * _packLines;
         int lines = Math.Min(_packLines, _lines - line);
-        Packing.Pack(
+        TKernel.Pack(
             _shared.At(_firstLine + line, StepOf(block)), _shared.LineStride, _shared.StepStride, lines, DepthOf(block), _shared.Width,
             PackedPanel(block, line));
     }
@@ -183,14 +179,14 @@ internal unsafe struct GemmPlan<TKernel>
         int lines = Math.Min(share.Panels * _own.Width, _own.Lines - first);
         // Of an operand read in place, only an incomplete last panel is packed.
         int inPlace = _own.LinesInPlace(lines);
-        float* packed = PackBuffers.A((long)Pieces(lines - inPlace, _own.Width) * _own.Width * _depth + Packing.Overrun);
+        float* packed = PackBuffers.A(PanelsLength(lines - inPlace, _own.Width, _depth) + Packing.Overrun);
         // What this thread takes next is only likely, and a wrong guess costs little.
         int nextFirst = first + (share.Panels * _own.Width * _threads);
 
         for (int block = 0; block < _blocks; block++)
         {
             int depth = DepthOf(block), step = StepOf(block);
-            Packing.Pack(
+            TKernel.Pack(
                 _own.At(first + inPlace, step), _own.LineStride, _own.StepStride, lines - inPlace, depth, _own.Width, packed);
             bool goesOn = block + 1 < _blocks;
             var next = goesOn ? Rows(_own, first, lines, block + 1) : Rows(_own, nextFirst, lines, 0);
@@ -207,19 +203,19 @@ internal unsafe struct GemmPlan<TKernel>
                 for (int own = 0; own < lines; own += _own.Width)
                 {
                     bool ownInPlace = own < inPlace;
-                    float* ownPanel = ownInPlace ? _own.At(first + own, step) : packed + ((long)(own - inPlace) * depth);
+                    float* ownPanel = ownInPlace ? _own.At(first + own, step) : packed + PanelsLength(own - inPlace, _own.Width, depth);
                     long ownStride = ownInPlace ? _own.StepStride : _own.Width;
                     int ownLines = Math.Min(_own.Width, lines - own);
                     var fetch = !early->IsDone ? early : !late->IsDone ? late : null;
                     if (_takesColumns)
                     {
                         Tile(block, depth, _firstLine + line, first + own, sharedLines, ownLines,
-                            new TilePanels(sharedPanel, sharedStride, ownPanel, ownStride) { ARowStride = sharedInPlace ? _shared.LineStride : 1, Fetch = fetch });
+                            new TilePanels(sharedPanel, sharedStride, ownPanel, ownStride) { ARowStride = sharedInPlace ? _shared.LineStride : _shared.PackedStride, Fetch = fetch });
                     }
                     else
                     {
                         Tile(block, depth, first + own, _firstLine + line, ownLines, sharedLines,
-                            new TilePanels(ownPanel, ownStride, sharedPanel, sharedStride) { ARowStride = ownInPlace ? _own.LineStride : 1, Fetch = fetch });
+                            new TilePanels(ownPanel, ownStride, sharedPanel, sharedStride) { ARowStride = ownInPlace ? _own.LineStride : _own.PackedStride, Fetch = fetch });
                     }
                 }
             }
@@ -275,7 +271,7 @@ internal unsafe struct GemmPlan<TKernel>
     /// and written there, for up to an eighth of a product. Not if they share few sets of the L1, unless a panel is too long for it.
     /// </summary>
     private readonly bool IsReadNear(long rowStride) =>
-        rowStride % SetStride != 0 && (rowStride % CrowdedStride != 0 || _depth > DepthBlock / 2);
+        rowStride % SetStride != 0 && (rowStride % CrowdedStride != 0 || _depth > Gemm.DepthBlock / 2);
 
     private readonly int StepOf(int block) => (_firstBlock + block) * _depth;
 
@@ -283,12 +279,14 @@ internal unsafe struct GemmPlan<TKernel>
 
     /// <summary>Elements of one block of K of the slab; each task's lines are followed by room for what packing overruns.</summary>
     private readonly long BlockLength => _shared.InPlace
-        ? (long)_shared.Width * _depth
-        : ((long)_slabLines * _depth) + ((long)Pieces(_slabLines, _packLines) * LineElements);
+        ? TKernel.PanelLength(_shared.Width, _depth)
+        : PanelsLength(_slabLines, _shared.Width, _depth) + ((long)Pieces(_slabLines, _packLines) * LineElements);
+
+    private static long PanelsLength(int lines, int width, int depth) => (long)Pieces(lines, width) * TKernel.PanelLength(width, depth);
 
     /// <summary>A packed panel of the slab; of an operand read in place, the only one.</summary>
     private readonly float* PackedPanel(int block, int line) => _slab + (block * BlockLength)
-        + (_shared.InPlace ? 0 : ((long)line * DepthOf(block)) + ((long)(line / _packLines) * LineElements));
+        + (_shared.InPlace ? 0 : PanelsLength(line, _shared.Width, DepthOf(block)) + ((long)(line / _packLines) * LineElements));
 
     /// <summary>A or B as lines along K: rows of A, columns of B.</summary>
     private readonly struct Operand(MatrixView lines, int count, int width, int step, bool inPlace)
@@ -298,6 +296,9 @@ internal unsafe struct GemmPlan<TKernel>
         public long LineStride { get; } = lines.RowStride;
 
         public long StepStride { get; } = lines.ColumnStride;
+
+        /// <summary>Elements between two lines of a packed panel, if these are rows of A.</summary>
+        public long PackedStride { get; } = TKernel.PackedRowStride(lines.ColumnStride);
 
         public int Lines { get; } = count;
 

@@ -5,7 +5,7 @@ namespace DtoKd.Engine.Cpu;
 /// </summary>
 /// <remarks>
 /// Every element is one chain of multiply-adds in the order of K, whatever the tile's shape or place; so neither the
-/// blocking nor the kernel's size shows in the result.
+/// blocking nor the kernel's size shows in the result. In a <see cref="PairedKernel"/> two steps of three share a link.
 /// </remarks>
 internal unsafe interface IMicroKernel
 {
@@ -24,8 +24,25 @@ internal unsafe interface IMicroKernel
     /// <summary>The same of an incomplete panel of B.</summary>
     static abstract int ColumnStep { get; }
 
-    /// <summary>Whether <see cref="TilePanels.ARowStride"/> may be other than 1.</summary>
+    /// <summary>Whether <see cref="TilePanels.ARowStride"/> may be other than 1 where A is read in place.</summary>
     static abstract bool ReadsScatteredRows { get; }
+
+    /// <summary>Whether operands may be read where they lie; or else all of them are packed.</summary>
+    static virtual bool ReadsInPlace => true;
+
+    /// <summary>Elements from one packed panel to the next.</summary>
+    /// <param name="width"><see cref="Rows"/> or <see cref="Columns"/>.</param>
+    /// <param name="depth">Steps along K.</param>
+    static virtual int PanelLength(int width, int depth) => width * depth;
+
+    /// <summary><see cref="TilePanels.ARowStride"/> of a packed panel.</summary>
+    /// <param name="stepStride">Elements between two steps of A before it is packed.</param>
+    static virtual long PackedRowStride(long stepStride) => 1;
+
+    /// <summary>Packs lines of an operand into panels.</summary>
+    /// <inheritdoc cref="Packing.Pack"/>
+    static virtual void Pack(float* source, long lineStride, long stepStride, int lines, int depth, int width, float* target) =>
+        Packing.Pack(source, lineStride, stepStride, lines, depth, width, target);
 
     /// <summary>Computes one full tile.</summary>
     /// <param name="depth">Steps along K.</param>

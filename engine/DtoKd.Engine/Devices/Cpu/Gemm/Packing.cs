@@ -18,7 +18,7 @@ internal static unsafe class Packing
     /// <summary>Packs [lines, depth] into ceil(lines / width) panels of [depth, width]; missing lines become zeros.</summary>
     /// <param name="source">Line 0, step 0. Nothing outside the lines and steps is read.</param>
     /// <param name="lineStride">Elements from one line to the next.</param>
-    /// <param name="depthStride">Elements from one step to the next.</param>
+    /// <param name="stepStride">Elements from one step to the next.</param>
     /// <param name="lines">Lines of the block.</param>
     /// <param name="depth">Steps along K.</param>
     /// <param name="width">Lines of a panel.</param>
@@ -27,30 +27,30 @@ internal static unsafe class Packing
     /// overwritten too.
     /// </param>
     public static void Pack(
-        float* source, long lineStride, long depthStride, int lines, int depth, int width, float* target)
+        float* source, long lineStride, long stepStride, int lines, int depth, int width, float* target)
     {
         int whole = lines / width;
-        if (depthStride == 1 && Avx.IsSupported)
+        if (stepStride == 1 && Avx.IsSupported)
         {
             for (int panel = 0; panel < whole; panel++)
                 Transpose(source + panel * width * lineStride, lineStride, depth, width, target + (long)panel * width * depth);
         }
         else if (lineStride == 1)
         {
-            Copy(source, depthStride, whole, depth, width, target);
+            Copy(source, stepStride, whole, depth, width, target);
         }
         else
         {
             for (int panel = 0; panel < whole; panel++)
             {
-                PackAny(source + panel * width * lineStride, lineStride, depthStride, width, depth, width,
+                PackAny(source + panel * width * lineStride, lineStride, stepStride, width, depth, width,
                     target + (long)panel * width * depth);
             }
         }
 
         if (whole * width < lines)
         {
-            PackAny(source + whole * width * lineStride, lineStride, depthStride, lines - whole * width, depth, width,
+            PackAny(source + whole * width * lineStride, lineStride, stepStride, lines - whole * width, depth, width,
                 target + (long)whole * width * depth);
         }
     }

@@ -18,7 +18,7 @@ internal sealed unsafe class AttentionCpu : IAttentionKernels
     {
         var device = (CpuDevice)y.Device;
         var job = new ForwardJob(SizesOf(x), x, y, rows);
-        device.Team.ForRange(job.Blocks, job.Grain, device.Simd switch
+        device.Team.ForRange(job.Blocks, job.Grain, device.Vectors switch
         {
             SimdLevel.Avx512 => job.Run<Lane512>,
             SimdLevel.Avx2 => job.Run<Lane256>,
@@ -31,7 +31,7 @@ internal sealed unsafe class AttentionCpu : IAttentionKernels
     {
         var device = (CpuDevice)x.Q.Device;
         var job = new BackwardJob(SizesOf(x), x, rows, dy, dq, dk, dv, dBias);
-        device.Team.ForRange(job.Blocks, job.Grain, device.Simd switch
+        device.Team.ForRange(job.Blocks, job.Grain, device.Vectors switch
         {
             SimdLevel.Avx512 => job.Run<Lane512>,
             SimdLevel.Avx2 => job.Run<Lane256>,

@@ -69,7 +69,7 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         geometry = geometry.Flattened();
         float* pdy = dy.Pointer<float>(), pw = w.Pointer<float>(), pdx = dx.Pointer<float>();
         var device = (CpuDevice)dy.Device;
-        switch (device.Simd)
+        switch (device.Vectors)
         {
             case SimdLevel.Avx512:
                 InputGradient<Lane512, Avx512Kernel>(device, geometry, pdy, pw, pdx, accumulate);
@@ -87,7 +87,7 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
     {
         geometry = geometry.Flattened();
         var device = (CpuDevice)dy.Device;
-        switch (device.Simd)
+        switch (device.Vectors)
         {
             case SimdLevel.Avx512:
                 WeightGradient<Lane512, Avx512Kernel>(device, geometry, x, dy, dw, accumulate);
@@ -106,7 +106,7 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
     {
         geometry = geometry.Flattened();
         var device = (CpuDevice)x.Device;
-        switch (device.Simd)
+        switch (device.Vectors)
         {
             case SimdLevel.Avx512:
                 Forward<Lane512, Avx512Kernel>(device, geometry, x, gate, w, epilogue, y);

@@ -30,7 +30,7 @@ internal sealed unsafe class WindowAttentionCpu
     public WindowAttentionCpu(WindowLayout layout, Tensor qkv, int heads)
     {
         _device = (CpuDevice)qkv.Device;
-        _lanes = _device.Simd switch
+        _lanes = _device.Vectors switch
         {
             SimdLevel.Avx512 => Lane512.Width,
             SimdLevel.Avx2 => Lane256.Width,
@@ -104,7 +104,7 @@ internal sealed unsafe class WindowAttentionCpu
         if (!_device.Computes)
             return;
         var job = new ForwardJob(this, table.Pointer<float>(), y.Pointer<float>(), saved.Pointer<float>());
-        _device.Team.ForRange(Groups, _groupsPerPiece, _device.Simd switch
+        _device.Team.ForRange(Groups, _groupsPerPiece, _device.Vectors switch
         {
             SimdLevel.Avx512 => job.Run<Lane512>,
             SimdLevel.Avx2 => job.Run<Lane256>,
@@ -124,7 +124,7 @@ internal sealed unsafe class WindowAttentionCpu
             return;
         var job = new BackwardJob(
             this, table.Pointer<float>(), saved.Pointer<float>(), dy.Pointer<float>(), dQkv, dTable is null ? null : dTable.Pointer<float>());
-        _device.Team.ForRange(Pieces, 1, _device.Simd switch
+        _device.Team.ForRange(Pieces, 1, _device.Vectors switch
         {
             SimdLevel.Avx512 => job.Run<Lane512>,
             SimdLevel.Avx2 => job.Run<Lane256>,
