@@ -14,36 +14,15 @@ namespace DtoKd.Gpu.Tests.Kernels;
 /// </remarks>
 internal sealed partial class Convergence
 {
-    private readonly List<List<string>> _blocks = [[]];
-    private readonly Dictionary<string, int> _labels = [];
+    private readonly ControlFlow _flow;
     private readonly List<(int Block, string Op, string[] Results, string[] Sources)> _moves = [];
-    private readonly List<int>[] _next;
-    private readonly string?[] _condition;
     private readonly HashSet<string> _diverging = [];
 
     private Convergence(string ptx)
     {
-        foreach (string raw in ptx[ptx.IndexOf(".entry", StringComparison.Ordinal)..].Split('\n').Skip(1))
-        {
-            string line = raw.Trim();
-            if (Label().Match(line) is { Success: true } label)
-            {
-                _labels[label.Groups[1].Value] = _blocks.Count;
-                _blocks.Add([]);
-            }
-            else if (line.EndsWith(';') && !line.StartsWith('.'))
-            {
-                _blocks[^1].Add(line);
-                if (Leaving().IsMatch(line))
-                    _blocks.Add([]);
-            }
-        }
-
-        int end = _blocks.Count;
-        _next = [.. Enumerable.Range(0, end + 1).Select(_ => new List<int>())];
-        _condition = new string?[end];
-        for (int i = 0; i < end; i++)
-            Follow(i, end);
+        _flow = new ControlFlow(ptx);
+        for (int i = 0; i < _flow.Count; i++)
+            Read(i);
     }
 
     /// <summary>The first exchange that some threads may miss, or null.</summary>
@@ -57,37 +36,21 @@ internal sealed partial class Convergence
     {
         var kernel = new Convergence(ptx);
         var apart = kernel.Apart(oneLaneAgrees);
-        return apart.Order().SelectMany(block => kernel._blocks[block]).FirstOrDefault(line => exchange.IsMatch(line));
+        return apart.Order().SelectMany(block => kernel._flow.Blocks[block]).FirstOrDefault(line => exchange.IsMatch(line));
     }
 
-    private void Follow(int i, int end)
+    private void Read(int block)
     {
-        foreach (string line in _blocks[i])
+        foreach (string line in _flow.Blocks[block])
         {
-            var guard = Guard().Match(line);
-            string bare = line[guard.Length..].TrimEnd(';');
+            var (bare, condition) = ControlFlow.Split(line);
             var operands = Operands().Match(bare);
-            if (operands.Success && !NoResult().IsMatch(bare))
-            {
-                string[] sources = [.. Register().Matches(operands.Groups[3].Value).Select(match => match.Value)];
-                if (guard.Success)
-                    sources = [.. sources, guard.Groups[1].Value];
-                _moves.Add((i, operands.Groups[1].Value, [.. Register().Matches(operands.Groups[2].Value).Select(match => match.Value)], sources));
-            }
-        }
-
-        string last = _blocks[i].Count > 0 ? _blocks[i][^1] : "";
-        if (Jump().Match(last) is { Success: true } jump)
-        {
-            _next[i].Add(_labels[jump.Groups[2].Value]);
-            if (!jump.Groups[1].Success)
-                return;
-            _condition[i] = jump.Groups[1].Value;
-            _next[i].Add(i + 1);
-        }
-        else
-        {
-            _next[i].Add(last.StartsWith("ret", StringComparison.Ordinal) ? end : i + 1);
+            if (!operands.Success || NoResult().IsMatch(bare))
+                continue;
+            string[] sources = [.. Register().Matches(operands.Groups[3].Value).Select(match => match.Value)];
+            if (condition is not null)
+                sources = [.. sources, condition];
+            _moves.Add((block, operands.Groups[1].Value, [.. Register().Matches(operands.Groups[2].Value).Select(match => match.Value)], sources));
         }
     }
 
@@ -101,9 +64,9 @@ internal sealed partial class Convergence
         do
         {
             before = _diverging.Count;
-            for (int i = 0; i < _condition.Length; i++)
+            for (int i = 0; i < _flow.Count; i++)
             {
-                if (_condition[i] is { } condition && _diverging.Contains(condition))
+                if (_flow.Condition[i] is { } condition && _diverging.Contains(condition))
                     apart.UnionWith(Between(i, after));
             }
 
@@ -123,12 +86,12 @@ internal sealed partial class Convergence
     private HashSet<int> Between(int branch, HashSet<int>[] after)
     {
         var found = new HashSet<int>();
-        var open = new Stack<int>(_next[branch]);
+        var open = new Stack<int>(_flow.Next[branch]);
         while (open.TryPop(out int block))
         {
-            if (block == _blocks.Count || (block != branch && after[branch].Contains(block)) || !found.Add(block))
+            if (block == _flow.Count || (block != branch && after[branch].Contains(block)) || !found.Add(block))
                 continue;
-            foreach (int next in _next[block])
+            foreach (int next in _flow.Next[block])
                 open.Push(next);
         }
 
@@ -138,7 +101,7 @@ internal sealed partial class Convergence
     /// <summary>For each block, the blocks that every way from it to the end goes through.</summary>
     private HashSet<int>[] Postdominators()
     {
-        int end = _blocks.Count;
+        int end = _flow.Count;
         HashSet<int>[] after = [.. Enumerable.Range(0, end + 1).Select(i => i == end ? [end] : Enumerable.Range(0, end + 1).ToHashSet())];
         bool changed;
         do
@@ -146,8 +109,8 @@ internal sealed partial class Convergence
             changed = false;
             for (int i = end - 1; i >= 0; i--)
             {
-                var all = new HashSet<int>(after[_next[i][0]]);
-                foreach (int next in _next[i].Skip(1))
+                var all = new HashSet<int>(after[_flow.Next[i][0]]);
+                foreach (int next in _flow.Next[i].Skip(1))
                     all.IntersectWith(after[next]);
                 all.Add(i);
                 changed |= all.Count != after[i].Count;
@@ -157,18 +120,6 @@ internal sealed partial class Convergence
         while (changed);
         return after;
     }
-
-    [GeneratedRegex(@"^([A-Za-z_$][\w$]*):$")]
-    private static partial Regex Label();
-
-    [GeneratedRegex(@"^(@!?%p\d+\s+)?(bra|ret)\b")]
-    private static partial Regex Leaving();
-
-    [GeneratedRegex(@"^(?:@!?(%p\d+)\s+)?bra(?:\.uni)?\s+(\w+);")]
-    private static partial Regex Jump();
-
-    [GeneratedRegex(@"^@!?(%p\d+)\s+")]
-    private static partial Regex Guard();
 
     [GeneratedRegex(@"^(\S+)\s+(\{[^}]*\}|[^,]+),(.*)$")]
     private static partial Regex Operands();

@@ -24,6 +24,7 @@ public sealed class PtxTests(PtxTests.Compiler compiler) : IClassFixture<PtxTest
             // Local memory is a hundred times slower than a register; a call takes its arguments through it.
             Assert.DoesNotContain(".local", ptx, StringComparison.Ordinal);
             Assert.DoesNotContain("call", ptx, StringComparison.Ordinal);
+            Assert.Null(OpenCopies.Problem(ptx));
             if (!_agreed.Contains(kernel))
                 Assert.Null(Convergence.Problem(ptx));
         }
@@ -42,6 +43,23 @@ public sealed class PtxTests(PtxTests.Compiler compiler) : IClassFixture<PtxTest
             shfl.sync.bfly.b32 %f1, %f2, 16, 31, 4294967295;
             L_2:
             bar.sync 0;
+            ret;
+            """));
+
+    [Theory]
+    [InlineData("cp.async.wait_group 1;", "st.shared.f32 [%rd1], %f1;")]
+    [InlineData("cp.async.wait_group 0;", null)]
+    public void A_store_beside_copies_under_way_is_found(string wait, string? problem) =>
+        Assert.Equal(problem, OpenCopies.Problem($"""
+            .visible .entry Kernel(
+            st.shared.f32 [%rd1], %f1;
+            L_1:
+            cp.async.ca.shared.global [%rd1], [%rd2], 4, %r1;
+            cp.async.commit_group;
+            @%p1 bra L_1;
+            {wait}
+            bar.sync 0;
+            st.shared.f32 [%rd1], %f1;
             ret;
             """));
 

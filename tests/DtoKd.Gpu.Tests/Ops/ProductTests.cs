@@ -25,6 +25,7 @@ public class ProductTests
         ["rows by columns"] = step => (Values(step, M, K), Op.Transpose(Values(step, N, K), 0, 1)),
         ["columns by rows"] = step => (Op.Transpose(Values(step, K, M), 0, 1), Values(step, K, N)),
         ["columns by rows of a batch"] = step => (Op.Transpose(Values(step, 2, 39, 68), 1, 2), Values(step, 2, 39, 72)),
+        ["columns by rows of no terms"] = step => (Op.Transpose(Values(step, 0, 68), 0, 1), Values(step, 0, 72)),
         ["columns by columns"] = step => (Op.Transpose(Values(step, K, M), 0, 1), Op.Transpose(Values(step, N, K), 0, 1)),
         ["odd sizes"] = step => (Op.Transpose(Values(step, K, M + 1), 0, 1), Values(step, K, N + 3)),
         ["off by one"] = step => (Op.Slice(Values(step, M, K + 1), 1, 1, K + 1), Op.Slice(Values(step, K, N + 4), 1, 1, N + 1)),
@@ -84,6 +85,15 @@ public class ProductTests
             "high across",
             ProductPlan.For(new(768, 192, 50_432, 1, OperandLayout.Across, OperandLayout.Across), device).Variant.Name,
             StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Pieces_are_no_more_than_an_int_counts_their_sums()
+    {
+        const int Side = 16_384;
+        long[] sums = [.. ProductPlan.Candidates(Square(Side), MatmulPrecision.Highest, Emulator.Device)
+            .Select(plan => (long)Side * Side * plan.Pieces)];
+        Assert.Equal(7L * Side * Side, sums.Max());
     }
 
     private static ProductShape Square(int n) => new(n, n, n, 1, OperandLayout.Along, OperandLayout.Across);

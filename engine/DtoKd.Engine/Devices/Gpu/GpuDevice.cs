@@ -15,6 +15,9 @@ public sealed class GpuDevice : Device
     // Small uploads go through page-locked memory, so that the host need not wait for them.
     private const int RingBytes = 4 << 20, LargestInRing = 1 << 20;
 
+    // A thread's step beyond the last element must still be an int: a grid has no more threads than there are above this.
+    private const int MostElements = int.MaxValue - (1 << 24);
+
     private readonly PinnedMemory _ring;
     private int _ringUsed;
     private long _uploads;
@@ -169,8 +172,8 @@ public sealed class GpuDevice : Device
             throw new NotSupportedException($"{tensor.Step?.Running ?? tensor.Origin} has no kernel for {tensor} on {device.Name}: double precision runs on the CPU");
         if (Interop.SizeOf<T>() != tensor.DType.Size())
             throw new InvalidOperationException($"{tensor} seen as {typeof(T).Name}");
-        if (tensor.Count > 0 && tensor.Extent > int.MaxValue)
-            throw new NotSupportedException($"{tensor}: a GPU kernel counts up to {int.MaxValue:N0} elements in one tensor");
+        if (tensor.Count > 0 && tensor.Extent > MostElements)
+            throw new NotSupportedException($"{tensor}: a GPU kernel counts up to {MostElements:N0} elements in one tensor");
         first = tensor.Count == 0 ? 0 : checked((int)tensor.Before);
         return device.View<T>(tensor.Storage, tensor.Offset - first, tensor.Count == 0 ? 0 : tensor.Extent);
     }

@@ -1,4 +1,5 @@
 using ILGPU.Runtime;
+using ILGPU.Runtime.CPU;
 using ILGPU.Runtime.Cuda;
 
 namespace DtoKd.Engine.Gpu;
@@ -7,9 +8,12 @@ namespace DtoKd.Engine.Gpu;
 /// The pool over a GPU's memory: a block is one allocation of the driver, at a multiple of 256 bytes. Blocks are reused in the
 /// order of the device's one stream, so that a block may be handed out again while kernels that use it are still queued.
 /// </summary>
-internal sealed class GpuPool(Accelerator accelerator, long limitBytes) : Pool(limitBytes)
+internal sealed unsafe class GpuPool(Accelerator accelerator, long limitBytes) : Pool(limitBytes)
 {
     private const int OwnersNamed = 5;
+
+    // Memory that nobody touches is only promised.
+    private const long MostSpoilt = 1 << 24;
 
     private readonly Lock _lock = new();
     private readonly Dictionary<nint, MemoryBuffer> _buffers = [];
@@ -27,6 +31,9 @@ internal sealed class GpuPool(Accelerator accelerator, long limitBytes) : Pool(l
         var block = base.Rent(bytes, owner);
         lock (_lock)
             _owners[block.Address] = (owner, block.BlockBytes);
+        // On the emulator what is read before it was written is no number: a card has there what was left by someone else.
+        if (accelerator is CPUAccelerator && bytes <= MostSpoilt)
+            new Span<byte>((void*)block.Address, (int)bytes).Fill(byte.MaxValue);
         return block;
     }
 

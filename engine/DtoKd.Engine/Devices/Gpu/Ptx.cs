@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.IR.Intrinsics;
 
@@ -115,34 +114,4 @@ internal static partial class Ptx
     [Ptx("st.shared.v2.f32"), IntrinsicImplementation]
     public static void StoreShared2([Shared] ref float target, [Offset] int bytes, Float2 pair) =>
         Unsafe.As<float, Float2>(ref Unsafe.AddByteOffset(ref target, bytes)) = pair;
-
-    /// <summary>
-    /// Begins to copy a number from global into shared memory, past the registers; 0 where <paramref name="read"/> is 0.
-    /// </summary>
-    [Ptx("cp.async.ca.shared.global"), IntrinsicImplementation]
-    public static void CopyAsync([Shared] ref float target, [Offset] int bytes, ref float source, [Constant] int size, int read)
-    {
-        if (size != sizeof(float))
-            throw new ArgumentOutOfRangeException(nameof(size));
-        Unsafe.AddByteOffset(ref target, bytes) = read == 0 ? 0 : source;
-    }
-
-    /// <summary>As <see cref="CopyAsync"/>, up to four neighbours at multiples of 16 bytes; zeros after the bytes that are read.</summary>
-    [Ptx("cp.async.cg.shared.global"), IntrinsicImplementation]
-    public static void CopyAsync4([Shared] ref float target, [Offset] int bytes, ref float source, [Constant] int size, int read)
-    {
-        var to = MemoryMarshal.CreateSpan(ref Unsafe.AddByteOffset(ref target, bytes), size / sizeof(float));
-        to.Clear();
-        MemoryMarshal.CreateSpan(ref source, read / sizeof(float)).CopyTo(to);
-    }
-
-    /// <summary>Closes a batch of the thread's asynchronous copies.</summary>
-    [Ptx("cp.async.commit_group"), IntrinsicImplementation]
-    public static void CommitCopies()
-    {
-    }
-
-    /// <summary>Waits until all but the last few batches of the thread's copies are done.</summary>
-    [Ptx("cp.async.wait_group"), IntrinsicImplementation]
-    public static void AwaitCopies([Constant] int but) => _ = but;
 }

@@ -157,12 +157,14 @@ internal readonly record struct ProductPlan(ProductVariant Variant, int Pieces, 
     /// <summary>All plans of a shape that a device can carry out.</summary>
     public static IEnumerable<ProductPlan> Candidates(ProductShape shape, MatmulPrecision precision, GpuDevice device)
     {
+        // Kernels count the sums of all pieces.
+        long most = Math.Min(MostPieces, int.MaxValue / Math.Max(1, (long)shape.Rows * shape.Columns * shape.Count));
         foreach (var variant in ProductVariant.All)
         {
             if (variant.Precision > precision || variant.SharedBytes > device.MostShared || !variant.Takes(shape))
                 continue;
             int cut = 0;
-            for (int pieces = 1; pieces == 1 || (pieces <= MostPieces && pieces * LeastTerms <= shape.Inner); pieces++)
+            for (int pieces = 1; pieces == 1 || (pieces <= most && pieces * LeastTerms <= shape.Inner); pieces++)
             {
                 var plan = InPieces(variant, shape.Inner, pieces);
                 if (plan.Pieces != cut)

@@ -131,6 +131,8 @@ internal static class ConvTile<TTile>
     public static void Store<TTarget>(ArrayView<Float4> shared, ConvSums sums, TTarget target)
         where TTarget : struct, IConvTarget
     {
+        // Where the slices were, those beyond the last one may still be filled with zeros.
+        Ptx.AwaitCopies(0);
         Store(shared, sums.Left.A, sums.Right.A, 0, target);
         Store(shared, sums.Left.B, sums.Right.B, 1, target);
         Store(shared, sums.Left.C, sums.Right.C, 2, target);
