@@ -11,6 +11,10 @@ internal static class GroupFold
     /// <summary>The most warps in a group.</summary>
     private const int MaxWarps = 32;
 
+    /// <summary>The fold of two numbers.</summary>
+    public static float Both<TFold>(float a, float b)
+        where TFold : struct, IFold => TFold.Of(new GpuLane(a), new GpuLane(b)).Value;
+
     /// <summary>The fold over the group, for every thread.</summary>
     public static float Of<TFold>(float value)
         where TFold : struct, IFold
@@ -23,7 +27,7 @@ internal static class GroupFold
         float all = warps[0];
         int count = Group.DimX / Warp.WarpSize;
         for (int i = 1; i < count; i++)
-            all = TFold.Of(new GpuLane(all), new GpuLane(warps[i])).Value;
+            all = Both<TFold>(all, warps[i]);
         // The next fold may use the same memory.
         Group.Barrier();
         return all;
@@ -34,7 +38,7 @@ internal static class GroupFold
         where TFold : struct, IFold
     {
         for (int distance = 16; distance > 0; distance >>= 1)
-            value = TFold.Of(new GpuLane(value), new GpuLane(Warp.ShuffleXor(value, distance))).Value;
+            value = Both<TFold>(value, Warp.ShuffleXor(value, distance));
         return value;
     }
 

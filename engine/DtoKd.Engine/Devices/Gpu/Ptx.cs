@@ -32,9 +32,11 @@ internal struct Float4(float x, float y, float z, float w)
 }
 
 /// <summary>Two floats that are loaded and stored as one.</summary>
-internal struct Float2
+internal struct Float2(float x, float y)
 {
-    public float X, Y;
+    public float X = x, Y = y;
+
+    public static Float2 operator +(Float2 a, Float2 b) => new(a.X + b.X, a.Y + b.Y);
 }
 
 /// <summary>

@@ -118,7 +118,7 @@ internal sealed class AttentionGpu : IAttentionKernels
     {
         args.Tiles = TilesOfWarps<TNumber>(args.Queries);
         device.Launcher.Launch<TensorAttentionForward<TNumber>, AttentionArgs>(
-            items * args.Tiles, AttentionWarp<TNumber>.Threads, args);
+            items * args.Tiles, AttentionWarp.Threads, args);
     }
 
     private static void BackwardOfWarps<TNumber>(GpuDevice device, long items, AttentionArgs args)
@@ -128,19 +128,19 @@ internal sealed class AttentionGpu : IAttentionKernels
         {
             args.Tiles = TilesOfWarps<TNumber>(args.Queries);
             device.Launcher.Launch<TensorAttentionQueries<TNumber>, AttentionArgs>(
-                items * args.Tiles, AttentionWarp<TNumber>.Threads, args);
+                items * args.Tiles, AttentionWarp.Threads, args);
         }
 
         if ((args.Dk.IsWanted | args.Dv.IsWanted) != 0)
         {
             args.Tiles = TilesOfWarps<TNumber>(args.Keys);
             device.Launcher.Launch<TensorAttentionKeys<TNumber>, AttentionArgs>(
-                items * args.Tiles, AttentionWarp<TNumber>.Threads, args);
+                items * args.Tiles, AttentionWarp.Threads, args);
         }
     }
 
     private static int TilesOfWarps<TNumber>(int length)
-        where TNumber : struct, IAttentionNumber => (length + AttentionWarp<TNumber>.Rows - 1) / AttentionWarp<TNumber>.Rows;
+        where TNumber : struct, IAttentionNumber => (length + AttentionWarp.Rows - 1) / AttentionWarp.Rows;
 
     /// <summary>
     /// The device's precision if the tensor cores' kernels take the inputs and all that is written: heads of whole vectors that
@@ -148,7 +148,7 @@ internal sealed class AttentionGpu : IAttentionKernels
     /// </summary>
     private static MatmulPrecision TensorPrecision(GpuDevice device, AttentionInputs x, params ReadOnlySpan<Tensor?> others)
     {
-        bool fits = x.Q.Shape[^1] <= AttentionWarp<AttentionTf32>.Widest && x.V.Shape[^1] <= AttentionWarp<AttentionTf32>.Widest
+        bool fits = x.Q.Shape[^1] <= AttentionWarp.Widest && x.V.Shape[^1] <= AttentionWarp.Widest
             && IsOfVectors(x.Q) && IsOfVectors(x.K) && IsOfVectors(x.V);
         foreach (var other in others)
             fits &= other is null || IsOfVectors(other);

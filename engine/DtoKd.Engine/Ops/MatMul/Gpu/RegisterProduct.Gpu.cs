@@ -73,7 +73,7 @@ internal readonly struct RegisterProduct<TTile> : IKernel<ProductArgs>
         int column = Ptx.Keep(((warp & 1) * TTile.WarpColumns) + (4 * laneColumn));
         int atB = Ptx.Keep((Slice * PitchA) + column);
         int read = 0, write = (Stages - 1) * StageLength;
-        HalfTile sums = default, more = default;
+        EightRows sums = default, more = default;
         for (int k = at.First; k < at.End; k += Slice)
         {
             Ptx.AwaitCopies(Stages - 2);
@@ -96,12 +96,12 @@ internal readonly struct RegisterProduct<TTile> : IKernel<ProductArgs>
 
         Ptx.AwaitCopies(0);
         var target = new ProductTarget(args, at.Item);
-        sums.Store(target, at.Row + row, at.Column + column);
+        Store(target, sums, at.Row + row, at.Column + column);
         if (TTile.WarpColumns == 64)
-            more.Store(target, at.Row + row, at.Column + column + 32);
+            Store(target, more, at.Row + row, at.Column + column + 32);
     }
 
-    private static void MultiplyAdd(ref float a, ref float b, int p, ref HalfTile sums, ref HalfTile more)
+    private static void MultiplyAdd(ref float a, ref float b, int p, ref EightRows sums, ref EightRows more)
     {
         int atA = p * PitchA * sizeof(float), atB = p * PitchB * sizeof(float);
         Float4 top = Ptx.LoadShared4(ref a, atA), bottom = Ptx.LoadShared4(ref a, atA + (16 * sizeof(float)));
@@ -109,35 +109,35 @@ internal readonly struct RegisterProduct<TTile> : IKernel<ProductArgs>
         if (TTile.WarpColumns == 64)
             more = more.Plus(top, bottom, Ptx.LoadShared4(ref b, atB + (32 * sizeof(float))));
     }
+
+    private static void Store(ProductTarget target, EightRows sums, int row, int column)
+    {
+        target.Store(row, column, sums.A);
+        target.Store(row + 1, column, sums.B);
+        target.Store(row + 2, column, sums.C);
+        target.Store(row + 3, column, sums.D);
+        target.Store(row + 16, column, sums.E);
+        target.Store(row + 17, column, sums.F);
+        target.Store(row + 18, column, sums.G);
+        target.Store(row + 19, column, sums.H);
+    }
 }
 
-/// <summary>Rows row .. row + 3 and row + 16 .. row + 19 of four columns.</summary>
-internal struct HalfTile
+/// <summary>A thread's sums: four neighbouring columns of two quads of rows.</summary>
+internal struct EightRows
 {
-    private Float4 _a, _b, _c, _d, _e, _f, _g, _h;
+    public Float4 A, B, C, D, E, F, G, H;
 
     /// <summary>The sum with the outer product of a column, in two parts, and a row.</summary>
-    public readonly HalfTile Plus(Float4 top, Float4 bottom, Float4 row) => new()
+    public readonly EightRows Plus(Float4 top, Float4 bottom, Float4 row) => new()
     {
-        _a = Float4.MultiplyAdd(top.X, row, _a),
-        _b = Float4.MultiplyAdd(top.Y, row, _b),
-        _c = Float4.MultiplyAdd(top.Z, row, _c),
-        _d = Float4.MultiplyAdd(top.W, row, _d),
-        _e = Float4.MultiplyAdd(bottom.X, row, _e),
-        _f = Float4.MultiplyAdd(bottom.Y, row, _f),
-        _g = Float4.MultiplyAdd(bottom.Z, row, _g),
-        _h = Float4.MultiplyAdd(bottom.W, row, _h),
+        A = Float4.MultiplyAdd(top.X, row, A),
+        B = Float4.MultiplyAdd(top.Y, row, B),
+        C = Float4.MultiplyAdd(top.Z, row, C),
+        D = Float4.MultiplyAdd(top.W, row, D),
+        E = Float4.MultiplyAdd(bottom.X, row, E),
+        F = Float4.MultiplyAdd(bottom.Y, row, F),
+        G = Float4.MultiplyAdd(bottom.Z, row, G),
+        H = Float4.MultiplyAdd(bottom.W, row, H),
     };
-
-    public readonly void Store(ProductTarget target, int row, int column)
-    {
-        target.Store(row, column, _a);
-        target.Store(row + 1, column, _b);
-        target.Store(row + 2, column, _c);
-        target.Store(row + 3, column, _d);
-        target.Store(row + 16, column, _e);
-        target.Store(row + 17, column, _f);
-        target.Store(row + 18, column, _g);
-        target.Store(row + 19, column, _h);
-    }
 }

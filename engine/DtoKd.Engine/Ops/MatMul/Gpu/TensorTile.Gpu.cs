@@ -412,7 +412,7 @@ internal struct Strip
 
     private static void Store(ref float to, int bytes, int below, Float4 sums)
     {
-        Ptx.StoreShared2(ref to, bytes, new Float2 { X = sums.X, Y = sums.Y });
-        Ptx.StoreShared2(ref to, bytes + below, new Float2 { X = sums.Z, Y = sums.W });
+        Ptx.StoreShared2(ref to, bytes, new Float2(sums.X, sums.Y));
+        Ptx.StoreShared2(ref to, bytes + below, new Float2(sums.Z, sums.W));
     }
 }

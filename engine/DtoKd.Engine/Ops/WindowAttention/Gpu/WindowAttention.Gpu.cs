@@ -48,19 +48,8 @@ internal sealed class WindowAttentionGpu
     public static bool Takes(int window) => window * window <= Tile16.Side;
 
     /// <summary>Writes the result, contiguous.</summary>
-    public void Forward(Tensor y)
-    {
-        var args = Arguments(y);
-        var precision = PrecisionOf(args);
-        if (precision == MatmulPrecision.Medium)
-            Launch<TensorWindowForward<AttentionBf16>>(args, AttentionWarp<AttentionBf16>.Threads);
-        else if (precision == MatmulPrecision.High)
-            Launch<TensorWindowForward<AttentionTf32>>(args, AttentionWarp<AttentionTf32>.Threads);
-        else if (args.Window * args.Window <= Tile8.Side)
-            Launch<WindowForward<Tile8>>(args, Tile8.Threads);
-        else
-            Launch<WindowForward<Tile16>>(args, Tile16.Threads);
-    }
+    public void Forward(Tensor y) => Launch<
+        TensorWindowForward<AttentionBf16>, TensorWindowForward<AttentionTf32>, WindowForward<Tile8>, WindowForward<Tile16>>(Arguments(y));
 
     /// <summary>Adds up the gradients that have a target.</summary>
     /// <param name="dy">Contiguous.</param>
@@ -78,15 +67,8 @@ internal sealed class WindowAttentionGpu
         if (dTable is not null)
             (args.DTable, args.HasDTable, args.PerGroup) = (GpuDevice.View<float>(dTable), 1, _perPiece);
 
-        var precision = PrecisionOf(args);
-        if (precision == MatmulPrecision.Medium)
-            Launch<TensorWindowBackward<AttentionBf16>>(args, AttentionWarp<AttentionBf16>.Threads);
-        else if (precision == MatmulPrecision.High)
-            Launch<TensorWindowBackward<AttentionTf32>>(args, AttentionWarp<AttentionTf32>.Threads);
-        else if (args.Window * args.Window <= Tile8.Side)
-            Launch<WindowBackward<Tile8>>(args, Tile8.Threads);
-        else
-            Launch<WindowBackward<Tile16>>(args, Tile16.Threads);
+        Launch<
+            TensorWindowBackward<AttentionBf16>, TensorWindowBackward<AttentionTf32>, WindowBackward<Tile8>, WindowBackward<Tile16>>(args);
     }
 
     private WindowArgs Arguments(Tensor y) => _args with
@@ -96,19 +78,36 @@ internal sealed class WindowAttentionGpu
         HasVectors = _args.HasVectors != 0 && StartsVector(y) ? 1 : 0,
     };
 
-    /// <summary>The device's, if the heads are of whole vectors and not wider than the tensor cores' kernels take them.</summary>
-    private MatmulPrecision PrecisionOf(WindowArgs args) =>
-        args.HasVectors != 0 && args.Depth <= AttentionWarp<AttentionTf32>.Widest ? _device.MatmulPrecision : MatmulPrecision.Highest;
-
     private static bool StartsVector(Tensor x) => x.Offset % 4 == 0;
 
     private int Groups(int perGroup) => (_args.Windows + perGroup - 1) / perGroup;
 
-    private void Launch<TKernel>(WindowArgs args, int threads)
+    /// <summary>
+    /// Launches the kernel of the device's precision, if the heads are of whole vectors and not wider than the tensor cores' kernels take
+    /// them; otherwise that of the smallest tile.
+    /// </summary>
+    private void Launch<TMedium, THigh, TSmall, TLarge>(WindowArgs args)
+        where TMedium : struct, IKernel<WindowArgs>
+        where THigh : struct, IKernel<WindowArgs>
+        where TSmall : struct, IKernel<WindowArgs>
+        where TLarge : struct, IKernel<WindowArgs>
+    {
+        var precision = args.HasVectors != 0 && args.Depth <= AttentionWarp.Widest ? _device.MatmulPrecision : MatmulPrecision.Highest;
+        if (precision == MatmulPrecision.Medium)
+            Launch<TMedium>(args);
+        else if (precision == MatmulPrecision.High)
+            Launch<THigh>(args);
+        else if (args.Window * args.Window <= Tile8.Side)
+            Launch<TSmall>(args);
+        else
+            Launch<TLarge>(args);
+    }
+
+    private void Launch<TKernel>(WindowArgs args)
         where TKernel : struct, IKernel<WindowArgs>
     {
         if (args.Windows > 0)
-            _device.Launcher.Launch<TKernel, WindowArgs>((long)Groups(args.PerGroup) * args.Heads, threads, args);
+            _device.Launcher.Launch<TKernel, WindowArgs>((long)Groups(args.PerGroup) * args.Heads, TKernel.MaxGroupSize, args);
     }
 }
 

@@ -180,24 +180,5 @@ internal interface IConvTarget
 /// <summary>A thread's sums: two quads of rows by two quads of columns, apart as far as a warp's lanes reach.</summary>
 internal struct ConvSums
 {
-    public ConvHalf Left, Right;
-}
-
-/// <summary>8 rows of four neighbouring columns.</summary>
-internal struct ConvHalf
-{
-    public Float4 A, B, C, D, E, F, G, H;
-
-    /// <summary>The sum with the product of a column, in two parts, and a row.</summary>
-    public readonly ConvHalf Plus(Float4 top, Float4 bottom, Float4 row) => new()
-    {
-        A = Float4.MultiplyAdd(top.X, row, A),
-        B = Float4.MultiplyAdd(top.Y, row, B),
-        C = Float4.MultiplyAdd(top.Z, row, C),
-        D = Float4.MultiplyAdd(top.W, row, D),
-        E = Float4.MultiplyAdd(bottom.X, row, E),
-        F = Float4.MultiplyAdd(bottom.Y, row, F),
-        G = Float4.MultiplyAdd(bottom.Z, row, G),
-        H = Float4.MultiplyAdd(bottom.W, row, H),
-    };
+    public EightRows Left, Right;
 }
