@@ -42,6 +42,7 @@ public sealed class BadInputTests : IDisposable
         { "distill --lr -1", "--lr is -1" },
         { "distill --seed -1", "--seed takes a whole number, 0 or more, not '-1'" },
         { "distill --clip-grad much", "--clip-grad takes a number or none, not 'much'" },
+        { "distill --flip maybe", "--flip takes true or false, not 'maybe'; see 'dtokd distill --help'" },
         { "distill --opt adam", "unknown optimiser 'adam'; known are adamw, sgd" },
         { "distill --method best", "unknown method 'best'; known are none, fixed, exact, exact-features, amortised" },
         { "distill --method amortized", "unknown method 'amortized'; did you mean amortised or" },

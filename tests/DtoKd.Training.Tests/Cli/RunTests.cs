@@ -51,6 +51,17 @@ public sealed class RunTests(RunTests.SmallRun run) : IClassFixture<RunTests.Sma
         Assert.True(File.Exists(lines[2].GetProperty("report").GetString()));
     }
 
+    [Theory]
+    [InlineData(true, "--flip")]
+    [InlineData(true, "--flip", "true")]
+    [InlineData(false, "--flip=False")]
+    public void A_switch_stands_alone_or_has_its_value(bool expected, params string[] flip)
+    {
+        Assert.Equal(0, Dtokd.Run([.. Train, "--epochs", "1", "--batch-size", "1437", .. flip]).ExitCode);
+        using var config = JsonDocument.Parse(File.ReadAllText(Path.Combine(_temp["run"], "config.json")));
+        Assert.Equal(expected, config.RootElement.GetProperty("flip").GetBoolean());
+    }
+
     [Fact]
     public void A_stopped_run_says_how_to_go_on_and_does()
     {

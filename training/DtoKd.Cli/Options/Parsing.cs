@@ -106,6 +106,22 @@ internal static class Parsing
             return numbers.Count == text.Count(c => c == ',') + 1;
         });
 
+    /// <summary>
+    /// <c>true</c> or <c>false</c>; true without either. It is read as a text, because after an option of a truth value the parser would
+    /// take any other word for an argument by its place.
+    /// </summary>
+    public static Option<string> Toggle(string name, string description)
+    {
+        var option = Parsed(
+            name,
+            "true|false",
+            description,
+            "true or false",
+            (string text, out string value) => (value = text.Length == 0 ? "true" : text.ToLowerInvariant()) is "true" or "false");
+        option.Arity = ArgumentArity.ZeroOrOne;
+        return option;
+    }
+
     private static bool TryReal(string text, out double value) =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out value);
 
@@ -116,7 +132,7 @@ internal static class Parsing
             HelpName = placeholder,
             CustomParser = result =>
             {
-                string text = result.Tokens[0].Value;
+                string text = result.Tokens is [var token, ..] ? token.Value : "";
                 if (!parse(text, out var value))
                     result.AddError($"{name} takes {expected}, not '{text}'");
                 return value;

@@ -1,4 +1,3 @@
-using System.CommandLine;
 using DtoKd.Training.Balancing;
 using DtoKd.Training.Data;
 using DtoKd.Training.Loop;
@@ -68,13 +67,9 @@ internal static class Settings
             settings => settings.Shift,
             (settings, value) => settings with { Shift = value }),
         Setting.Of(
-            new Option<bool>("--flip")
-            {
-                Description = "mirror training images at random; --flip false for not to",
-                HelpName = "true|false",
-            },
+            Parsing.Toggle("--flip", "mirror training images at random; --flip false for not to"),
             settings => settings.Flip,
-            (settings, value) => settings with { Flip = value }),
+            (settings, value) => settings with { Flip = value != "false" }),
         Setting.Of(
             Parsing.Whole<ulong>("--seed", "decides first values, order of images, augmentation and dropout"),
             settings => settings.Seed,
