@@ -3,7 +3,7 @@ namespace DtoKd.Models;
 /// <summary>What is said about a name that stands for nothing.</summary>
 public static class KnownNames
 {
-    // One slip for so many letters, and in the shortest names that have one.
+    // One slip for every four letters, and one in names that are shorter; from two letters nothing can be guessed.
     private const int LettersForASlip = 4;
     private const int ShortestName = 3;
     private const int MostNear = 4;

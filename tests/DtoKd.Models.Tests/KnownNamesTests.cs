@@ -9,6 +9,7 @@ public class KnownNamesTests
     [InlineData("EXACT", "exact or exact-features")]
     [InlineData("exact-feature", "exact-features")]
     [InlineData("gem", "gemm")]
+    [InlineData("gemmm", "gemm")]
     [InlineData("setp", "step")]
     [InlineData("deit_tiny", "deit_tiny_patch16 or deit_tiny_distilled_patch16")]
     [InlineData("diet_tny", "deit_tiny_patch16 or deit_tiny_distilled_patch16")]
@@ -20,6 +21,7 @@ public class KnownNamesTests
     [InlineData("ge")]
     [InlineData("vgg16")]
     [InlineData("stage")]
+    [InlineData("exkkt")]
     public void Where_none_is_near_all_are_listed(string name) =>
         Assert.Equal($"unknown thing '{name}'; known are {string.Join(", ", _known)}", KnownNames.Unknown("thing", name, _known));
 }
