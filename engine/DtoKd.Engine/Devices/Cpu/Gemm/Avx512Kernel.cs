@@ -26,9 +26,9 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
     public static void Tile(int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue)
     {
         if (panels.ARowStride == 1)
-            Wide(depth, panels, c, cStride, epilogue, default(Whole), default(Neighbours));
+            Sums(depth, panels, c, cStride, epilogue, default(WholeTile<Fourteen>), default(Neighbours));
         else
-            Wide(depth, panels, c, cStride, epilogue, default(Whole), new Scattered(panels.ARowStride));
+            Sums(depth, panels, c, cStride, epilogue, default(WholeTile<Fourteen>), new Scattered(panels.ARowStride));
     }
 
     public static void Edge(
@@ -44,35 +44,35 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
         int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, int rows, int columns, TRows lie)
         where TRows : struct, IRows
     {
+        if (columns <= Width)
+            Edge<TRows, One>(depth, panels, c, cStride, epilogue, rows, columns, lie);
+        else
+            Edge<TRows, Two>(depth, panels, c, cStride, epilogue, rows, columns, lie);
+    }
+
+    private static void Edge<TRows, TVectors>(
+        int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, int rows, int columns, TRows lie)
+        where TRows : struct, IRows
+        where TVectors : struct, ICount
+    {
         // Few rows need few sums: 48 rows are three tiles of 14 and one of 6, not four of 14.
         switch ((rows + 1) / 2)
         {
-            case 1: Edge(depth, panels, c, cStride, epilogue, new Part<Two>(rows, columns), columns, lie); break;
-            case 2: Edge(depth, panels, c, cStride, epilogue, new Part<Four>(rows, columns), columns, lie); break;
-            case 3: Edge(depth, panels, c, cStride, epilogue, new Part<Six>(rows, columns), columns, lie); break;
-            case 4: Edge(depth, panels, c, cStride, epilogue, new Part<Eight>(rows, columns), columns, lie); break;
-            case 5: Edge(depth, panels, c, cStride, epilogue, new Part<Ten>(rows, columns), columns, lie); break;
-            case 6: Edge(depth, panels, c, cStride, epilogue, new Part<Twelve>(rows, columns), columns, lie); break;
-            default: Edge(depth, panels, c, cStride, epilogue, new Part<Fourteen>(rows, columns), columns, lie); break;
+            case 1: Sums(depth, panels, c, cStride, epilogue, new TilePart<Two, TVectors>(rows, columns), lie); break;
+            case 2: Sums(depth, panels, c, cStride, epilogue, new TilePart<Four, TVectors>(rows, columns), lie); break;
+            case 3: Sums(depth, panels, c, cStride, epilogue, new TilePart<Six, TVectors>(rows, columns), lie); break;
+            case 4: Sums(depth, panels, c, cStride, epilogue, new TilePart<Eight, TVectors>(rows, columns), lie); break;
+            case 5: Sums(depth, panels, c, cStride, epilogue, new TilePart<Ten, TVectors>(rows, columns), lie); break;
+            case 6: Sums(depth, panels, c, cStride, epilogue, new TilePart<Twelve, TVectors>(rows, columns), lie); break;
+            default: Sums(depth, panels, c, cStride, epilogue, new TilePart<Fourteen, TVectors>(rows, columns), lie); break;
         }
-    }
-
-    private static void Edge<TEdge, TRows>(
-        int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, TEdge edge, int columns, TRows lie)
-        where TEdge : struct, IEdge
-        where TRows : struct, IRows
-    {
-        if (columns <= Width)
-            Narrow(depth, panels, c, cStride, epilogue, edge, lie);
-        else
-            Wide(depth, panels, c, cStride, epilogue, edge, lie);
     }
 
     // Named scalars, because the JIT keeps an array of vectors in memory; no tiering, because the loop is the whole cost.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Wide<TEdge, TRows>(
+    private static void Sums<TEdge, TRows>(
         int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, TEdge edge, TRows lie)
-        where TEdge : struct, IEdge
+        where TEdge : struct, IAvx512Edge
         where TRows : struct, IRows
     {
         float* a = panels.A, b = panels.B;
@@ -120,72 +120,72 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
             }
 
             var b0 = Vector512.Load(b);
-            var b1 = Vector512.Load(b + Width);
+            var b1 = TEdge.IsWide ? Vector512.Load(b + Width) : default;
             var x = Vector512.Create(a[0]);
             c00 = Vector512.FusedMultiplyAdd(x, b0, c00);
-            c01 = Vector512.FusedMultiplyAdd(x, b1, c01);
+            c01 = Second<TEdge>(x, b1, c01);
             x = Vector512.Create(a[lie.Of(1)]);
             c10 = Vector512.FusedMultiplyAdd(x, b0, c10);
-            c11 = Vector512.FusedMultiplyAdd(x, b1, c11);
+            c11 = Second<TEdge>(x, b1, c11);
 
             if (TEdge.Height > 2)
             {
                 x = Vector512.Create(a[lie.Of(2)]);
                 c20 = Vector512.FusedMultiplyAdd(x, b0, c20);
-                c21 = Vector512.FusedMultiplyAdd(x, b1, c21);
+                c21 = Second<TEdge>(x, b1, c21);
                 x = Vector512.Create(a[lie.Of(3)]);
                 c30 = Vector512.FusedMultiplyAdd(x, b0, c30);
-                c31 = Vector512.FusedMultiplyAdd(x, b1, c31);
+                c31 = Second<TEdge>(x, b1, c31);
             }
 
             if (TEdge.Height > 4)
             {
                 x = Vector512.Create(a[lie.Of(4)]);
                 c40 = Vector512.FusedMultiplyAdd(x, b0, c40);
-                c41 = Vector512.FusedMultiplyAdd(x, b1, c41);
+                c41 = Second<TEdge>(x, b1, c41);
                 x = Vector512.Create(a[lie.Of(5)]);
                 c50 = Vector512.FusedMultiplyAdd(x, b0, c50);
-                c51 = Vector512.FusedMultiplyAdd(x, b1, c51);
+                c51 = Second<TEdge>(x, b1, c51);
             }
 
             if (TEdge.Height > 6)
             {
                 x = Vector512.Create(a[lie.Of(6)]);
                 c60 = Vector512.FusedMultiplyAdd(x, b0, c60);
-                c61 = Vector512.FusedMultiplyAdd(x, b1, c61);
+                c61 = Second<TEdge>(x, b1, c61);
                 x = Vector512.Create(a[lie.Of(7)]);
                 c70 = Vector512.FusedMultiplyAdd(x, b0, c70);
-                c71 = Vector512.FusedMultiplyAdd(x, b1, c71);
+                c71 = Second<TEdge>(x, b1, c71);
             }
 
             if (TEdge.Height > 8)
             {
                 x = Vector512.Create(a[lie.Of(8)]);
                 c80 = Vector512.FusedMultiplyAdd(x, b0, c80);
-                c81 = Vector512.FusedMultiplyAdd(x, b1, c81);
+                c81 = Second<TEdge>(x, b1, c81);
                 x = Vector512.Create(a[lie.Of(9)]);
                 c90 = Vector512.FusedMultiplyAdd(x, b0, c90);
-                c91 = Vector512.FusedMultiplyAdd(x, b1, c91);
+                c91 = Second<TEdge>(x, b1, c91);
             }
 
             if (TEdge.Height > 10)
             {
                 x = Vector512.Create(a[lie.Of(10)]);
                 cA0 = Vector512.FusedMultiplyAdd(x, b0, cA0);
-                cA1 = Vector512.FusedMultiplyAdd(x, b1, cA1);
+                cA1 = Second<TEdge>(x, b1, cA1);
                 x = Vector512.Create(a[lie.Of(11)]);
                 cB0 = Vector512.FusedMultiplyAdd(x, b0, cB0);
-                cB1 = Vector512.FusedMultiplyAdd(x, b1, cB1);
+                cB1 = Second<TEdge>(x, b1, cB1);
             }
 
             if (TEdge.Height > 12)
             {
                 x = Vector512.Create(a[lie.Of(12)]);
                 cC0 = Vector512.FusedMultiplyAdd(x, b0, cC0);
-                cC1 = Vector512.FusedMultiplyAdd(x, b1, cC1);
+                cC1 = Second<TEdge>(x, b1, cC1);
                 x = Vector512.Create(a[lie.Of(13)]);
                 cD0 = Vector512.FusedMultiplyAdd(x, b0, cD0);
-                cD1 = Vector512.FusedMultiplyAdd(x, b1, cD1);
+                cD1 = Second<TEdge>(x, b1, cD1);
             }
 
             a += aStride;
@@ -196,7 +196,7 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
             fetch->At = next;
         bool add = epilogue.AddC;
         var left = epilogue.Bias != null ? edge.Load(epilogue.Bias, 0) : Vector512.Create(-0f);
-        var right = epilogue.Bias != null ? edge.Load(epilogue.Bias + Width, Width) : Vector512.Create(-0f);
+        var right = epilogue.Bias != null && TEdge.IsWide ? edge.Load(epilogue.Bias + Width, Width) : Vector512.Create(-0f);
         Finish(c00, left, c, 0, 0, add, edge);
         Finish(c01, right, c + Width, 0, Width, add, edge);
         Finish(c10, left, c + cStride, 1, 0, add, edge);
@@ -227,227 +227,21 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
         Finish(cD1, right, c + 13 * cStride + Width, 13, Width, add, edge);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Narrow<TEdge, TRows>(
-        int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, TEdge edge, TRows lie)
-        where TEdge : struct, IEdge
-        where TRows : struct, IRows
-    {
-        float* a = panels.A, b = panels.B;
-        long aStride = panels.AStride, bStride = panels.BStride;
-        var fetch = panels.Fetch;
-        float* next = fetch != null ? fetch->At : a, rowEnd = fetch != null ? fetch->RowEnd : (float*)nuint.MaxValue;
-        long nextStep = fetch != null ? PrefetchedBlock.LineElements : 0;
-        long ahead = 0, lastRow = (edge.Rows - 1) * cStride;
-        long companion = epilogue.Companion;
-        Vector512<float> c00 = default;
-        Vector512<float> c10 = default;
-        Vector512<float> c20 = default;
-        Vector512<float> c30 = default;
-        Vector512<float> c40 = default;
-        Vector512<float> c50 = default;
-        Vector512<float> c60 = default;
-        Vector512<float> c70 = default;
-        Vector512<float> c80 = default;
-        Vector512<float> c90 = default;
-        Vector512<float> cA0 = default;
-        Vector512<float> cB0 = default;
-        Vector512<float> cC0 = default;
-        Vector512<float> cD0 = default;
-
-        for (; depth > 0; depth--)
-        {
-            if (Sse.IsSupported)
-            {
-                Sse.Prefetch1(next);
-                next += nextStep;
-                if (next >= rowEnd)
-                {
-                    next = fetch->NextRow();
-                    rowEnd = fetch->RowEnd;
-                }
-
-                // The lines of C arrive while the sums are made. They are asked for again and again, row after row without a branch,
-                // so that A and B do not drive them out of the L1 before they are written. Those of its companion come as far as
-                // the L2: the L1 waits for two dozen lines at most, and the operands come through it too.
-                Sse.Prefetch0(c + ahead);
-                Sse.Prefetch0(c + ahead + Width - 1);
-                Sse.Prefetch1(c + ahead + companion);
-                Sse.Prefetch1(c + ahead + companion + Width - 1);
-                ahead = (ahead + cStride) & ((ahead - lastRow) >> 63);
-            }
-
-            var b0 = Vector512.Load(b);
-            var x = Vector512.Create(a[0]);
-            c00 = Vector512.FusedMultiplyAdd(x, b0, c00);
-            x = Vector512.Create(a[lie.Of(1)]);
-            c10 = Vector512.FusedMultiplyAdd(x, b0, c10);
-
-            if (TEdge.Height > 2)
-            {
-                x = Vector512.Create(a[lie.Of(2)]);
-                c20 = Vector512.FusedMultiplyAdd(x, b0, c20);
-                x = Vector512.Create(a[lie.Of(3)]);
-                c30 = Vector512.FusedMultiplyAdd(x, b0, c30);
-            }
-
-            if (TEdge.Height > 4)
-            {
-                x = Vector512.Create(a[lie.Of(4)]);
-                c40 = Vector512.FusedMultiplyAdd(x, b0, c40);
-                x = Vector512.Create(a[lie.Of(5)]);
-                c50 = Vector512.FusedMultiplyAdd(x, b0, c50);
-            }
-
-            if (TEdge.Height > 6)
-            {
-                x = Vector512.Create(a[lie.Of(6)]);
-                c60 = Vector512.FusedMultiplyAdd(x, b0, c60);
-                x = Vector512.Create(a[lie.Of(7)]);
-                c70 = Vector512.FusedMultiplyAdd(x, b0, c70);
-            }
-
-            if (TEdge.Height > 8)
-            {
-                x = Vector512.Create(a[lie.Of(8)]);
-                c80 = Vector512.FusedMultiplyAdd(x, b0, c80);
-                x = Vector512.Create(a[lie.Of(9)]);
-                c90 = Vector512.FusedMultiplyAdd(x, b0, c90);
-            }
-
-            if (TEdge.Height > 10)
-            {
-                x = Vector512.Create(a[lie.Of(10)]);
-                cA0 = Vector512.FusedMultiplyAdd(x, b0, cA0);
-                x = Vector512.Create(a[lie.Of(11)]);
-                cB0 = Vector512.FusedMultiplyAdd(x, b0, cB0);
-            }
-
-            if (TEdge.Height > 12)
-            {
-                x = Vector512.Create(a[lie.Of(12)]);
-                cC0 = Vector512.FusedMultiplyAdd(x, b0, cC0);
-                x = Vector512.Create(a[lie.Of(13)]);
-                cD0 = Vector512.FusedMultiplyAdd(x, b0, cD0);
-            }
-
-            a += aStride;
-            b += bStride;
-        }
-
-        if (fetch != null)
-            fetch->At = next;
-        bool add = epilogue.AddC;
-        var left = epilogue.Bias != null ? edge.Load(epilogue.Bias, 0) : Vector512.Create(-0f);
-        Finish(c00, left, c, 0, 0, add, edge);
-        Finish(c10, left, c + cStride, 1, 0, add, edge);
-        Finish(c20, left, c + 2 * cStride, 2, 0, add, edge);
-        Finish(c30, left, c + 3 * cStride, 3, 0, add, edge);
-        Finish(c40, left, c + 4 * cStride, 4, 0, add, edge);
-        Finish(c50, left, c + 5 * cStride, 5, 0, add, edge);
-        Finish(c60, left, c + 6 * cStride, 6, 0, add, edge);
-        Finish(c70, left, c + 7 * cStride, 7, 0, add, edge);
-        Finish(c80, left, c + 8 * cStride, 8, 0, add, edge);
-        Finish(c90, left, c + 9 * cStride, 9, 0, add, edge);
-        Finish(cA0, left, c + 10 * cStride, 10, 0, add, edge);
-        Finish(cB0, left, c + 11 * cStride, 11, 0, add, edge);
-        Finish(cC0, left, c + 12 * cStride, 12, 0, add, edge);
-        Finish(cD0, left, c + 13 * cStride, 13, 0, add, edge);
-    }
+    /// <summary>A step of the right vector's sums, where there is one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Second<TEdge>(Vector512<float> x, Vector512<float> b, Vector512<float> sum)
+        where TEdge : struct, IAvx512Edge => TEdge.IsWide ? Vector512.FusedMultiplyAdd(x, b, sum) : sum;
 
     /// <remarks>A missing bias is minus zero: adding it changes nothing.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Finish<TEdge>(Vector512<float> sum, Vector512<float> bias, float* c, int row, int column, bool add, TEdge edge)
-        where TEdge : struct, IEdge
+        where TEdge : struct, IAvx512Edge
     {
-        if (row >= TEdge.Height || row >= edge.Rows)
+        if (row >= TEdge.Height || row >= edge.Rows || (column > 0 && !TEdge.IsWide))
             return;
         if (add)
             sum += edge.Load(c, column);
         edge.Store(sum + bias, c, column);
-    }
-
-    /// <summary>How much of a tile lies inside C.</summary>
-    private interface IEdge
-    {
-        /// <summary>Rows that are computed.</summary>
-        static abstract int Height { get; }
-
-        int Rows { get; }
-
-        Vector512<float> Load(float* source, int column);
-
-        void Store(Vector512<float> value, float* target, int column);
-    }
-
-    private readonly struct Whole : IEdge
-    {
-        public static int Height => Avx512Kernel.Rows;
-
-        public int Rows => Avx512Kernel.Rows;
-
-        public Vector512<float> Load(float* source, int column) => Vector512.Load(source);
-
-        public void Store(Vector512<float> value, float* target, int column) => value.Store(target);
-    }
-
-    private readonly struct Part<THeight>(int rows, int columns) : IEdge
-        where THeight : struct, IHeight
-    {
-        public static int Height => THeight.Rows;
-
-        public int Rows => rows;
-
-        public Vector512<float> Load(float* source, int column) =>
-            columns - column >= Width ? Vector512.Load(source) : Lane512.LoadPart(source, columns - column, 0).Value;
-
-        public void Store(Vector512<float> value, float* target, int column)
-        {
-            if (columns - column >= Width)
-                value.Store(target);
-            else
-                Lane512.StorePart(new(value), target, columns - column);
-        }
-    }
-
-    private interface IHeight
-    {
-        static abstract int Rows { get; }
-    }
-
-    private readonly struct Two : IHeight
-    {
-        public static int Rows => 2;
-    }
-
-    private readonly struct Four : IHeight
-    {
-        public static int Rows => 4;
-    }
-
-    private readonly struct Six : IHeight
-    {
-        public static int Rows => 6;
-    }
-
-    private readonly struct Eight : IHeight
-    {
-        public static int Rows => 8;
-    }
-
-    private readonly struct Ten : IHeight
-    {
-        public static int Rows => 10;
-    }
-
-    private readonly struct Twelve : IHeight
-    {
-        public static int Rows => 12;
-    }
-
-    private readonly struct Fourteen : IHeight
-    {
-        public static int Rows => 14;
     }
 
     /// <summary>Where the rows of A lie within a step.</summary>

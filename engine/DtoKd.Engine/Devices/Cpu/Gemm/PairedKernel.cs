@@ -64,9 +64,9 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
     public static void Tile(int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue)
     {
         if (panels.ARowStride == 1)
-            Sums(depth, panels, c, cStride, epilogue, default(Whole), default(Steps));
+            Sums(depth, panels, c, cStride, epilogue, default(WholeTile<Twelve>), default(Steps));
         else
-            Sums(depth, panels, c, cStride, epilogue, default(Whole), default(Apart));
+            Sums(depth, panels, c, cStride, epilogue, default(WholeTile<Twelve>), default(Apart));
     }
 
     public static void Edge(
@@ -84,12 +84,12 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
     {
         switch ((rows + 3) / 4, columns <= Width)
         {
-            case (1, true): Sums(depth, panels, c, cStride, epilogue, new Part<Four, Narrow>(rows, columns), lie); break;
-            case (2, true): Sums(depth, panels, c, cStride, epilogue, new Part<Eight, Narrow>(rows, columns), lie); break;
-            case (3, true): Sums(depth, panels, c, cStride, epilogue, new Part<Twelve, Narrow>(rows, columns), lie); break;
-            case (1, false): Sums(depth, panels, c, cStride, epilogue, new Part<Four, Wide>(rows, columns), lie); break;
-            case (2, false): Sums(depth, panels, c, cStride, epilogue, new Part<Eight, Wide>(rows, columns), lie); break;
-            default: Sums(depth, panels, c, cStride, epilogue, new Part<Twelve, Wide>(rows, columns), lie); break;
+            case (1, true): Sums(depth, panels, c, cStride, epilogue, new TilePart<Four, One>(rows, columns), lie); break;
+            case (2, true): Sums(depth, panels, c, cStride, epilogue, new TilePart<Eight, One>(rows, columns), lie); break;
+            case (3, true): Sums(depth, panels, c, cStride, epilogue, new TilePart<Twelve, One>(rows, columns), lie); break;
+            case (1, false): Sums(depth, panels, c, cStride, epilogue, new TilePart<Four, Two>(rows, columns), lie); break;
+            case (2, false): Sums(depth, panels, c, cStride, epilogue, new TilePart<Eight, Two>(rows, columns), lie); break;
+            default: Sums(depth, panels, c, cStride, epilogue, new TilePart<Twelve, Two>(rows, columns), lie); break;
         }
     }
 
@@ -97,7 +97,7 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Sums<TEdge, TRows>(
         int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, TEdge edge, TRows lie)
-        where TEdge : struct, IEdge
+        where TEdge : struct, IAvx512Edge
         where TRows : struct, IRows
     {
         float* a = panels.A, b = panels.B;
@@ -142,9 +142,9 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
             }
 
             var b00 = Vector512.Load(b);
-            var b01 = Vector512.Load(b + Width);
+            var b01 = TEdge.IsWide ? Vector512.Load(b + Width) : default;
             var b10 = Vector512.Load(b + Columns);
-            var b11 = Vector512.Load(b + Columns + Width);
+            var b11 = TEdge.IsWide ? Vector512.Load(b + Columns + Width) : default;
             c00 = Paired(a + TRows.At(0, 0), b10, a + TRows.At(0, 1), b00, c00);
             c01 = Paired<TEdge>(a + TRows.At(0, 0), b11, a + TRows.At(0, 1), b01, c01);
             c10 = Paired(a + TRows.At(1, 0), b10, a + TRows.At(1, 1), b00, c10);
@@ -179,7 +179,7 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
             }
 
             b00 = Vector512.Load(b + (2 * Columns));
-            b01 = Vector512.Load(b + (2 * Columns) + Width);
+            b01 = TEdge.IsWide ? Vector512.Load(b + (2 * Columns) + Width) : default;
             c00 = Single(a + TRows.At(0, 2), b00, c00);
             c01 = Single<TEdge>(a + TRows.At(0, 2), b01, c01);
             c10 = Single(a + TRows.At(1, 2), b00, c10);
@@ -220,7 +220,7 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
         for (; rest > 0; rest--)
         {
             var b0 = Vector512.Load(b);
-            var b1 = Vector512.Load(b + Width);
+            var b1 = TEdge.IsWide ? Vector512.Load(b + Width) : default;
             c00 = Single(a + TRows.At(0, 0), b0, c00);
             c01 = Single<TEdge>(a + TRows.At(0, 0), b1, c01);
             c10 = Single(a + TRows.At(1, 0), b0, c10);
@@ -296,7 +296,7 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Paired<TEdge>(float* a0, Vector512<float> b1, float* a1, Vector512<float> b0, Vector512<float> sum)
-        where TEdge : struct, IEdge => TEdge.IsWide ? Paired(a0, b1, a1, b0, sum) : sum;
+        where TEdge : struct, IAvx512Edge => TEdge.IsWide ? Paired(a0, b1, a1, b0, sum) : sum;
 
     /// <summary>One step along K.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -305,7 +305,7 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Single<TEdge>(float* a, Vector512<float> b, Vector512<float> sum)
-        where TEdge : struct, IEdge => TEdge.IsWide ? Single(a, b, sum) : sum;
+        where TEdge : struct, IAvx512Edge => TEdge.IsWide ? Single(a, b, sum) : sum;
 
     /// <remarks>
     /// Read anew for each use, which "volatile" forces: so it is part of the instruction that uses it and costs nothing. As an instruction
@@ -318,7 +318,7 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Finish<TEdge>(
         Vector512<float> sum, float* aFactors, float* bFactors, Vector512<float> bias, float* c, int row, int column, bool add, TEdge edge)
-        where TEdge : struct, IEdge
+        where TEdge : struct, IAvx512Edge
     {
         if (row >= TEdge.Height || row >= edge.Rows || (column > 0 && !TEdge.IsWide))
             return;
@@ -350,86 +350,5 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
         public static int Length(int depth) => Height * PairedPanel.RowStride;
 
         public static int At(int row, int step) => (row * PairedPanel.RowStride) + step;
-    }
-
-    /// <summary>How much of a tile lies inside C.</summary>
-    private interface IEdge
-    {
-        /// <summary>Rows that are computed.</summary>
-        static abstract int Height { get; }
-
-        /// <summary>Whether both vectors of a row are.</summary>
-        static abstract bool IsWide { get; }
-
-        int Rows { get; }
-
-        Vector512<float> Load(float* source, int column);
-
-        void Store(Vector512<float> value, float* target, int column);
-    }
-
-    private readonly struct Whole : IEdge
-    {
-        public static int Height => PairedKernel.Height;
-
-        public static bool IsWide => true;
-
-        public int Rows => PairedKernel.Height;
-
-        public Vector512<float> Load(float* source, int column) => Vector512.Load(source);
-
-        public void Store(Vector512<float> value, float* target, int column) => value.Store(target);
-    }
-
-    private readonly struct Part<THeight, TWidth>(int rows, int columns) : IEdge
-        where THeight : struct, ICount
-        where TWidth : struct, ICount
-    {
-        public static int Height => THeight.Count;
-
-        public static bool IsWide => TWidth.Count > Width;
-
-        public int Rows => rows;
-
-        public Vector512<float> Load(float* source, int column) =>
-            columns - column >= Width ? Vector512.Load(source) : Lane512.LoadPart(source, columns - column, 0).Value;
-
-        public void Store(Vector512<float> value, float* target, int column)
-        {
-            if (columns - column >= Width)
-                value.Store(target);
-            else
-                Lane512.StorePart(new(value), target, columns - column);
-        }
-    }
-
-    private interface ICount
-    {
-        static abstract int Count { get; }
-    }
-
-    private readonly struct Four : ICount
-    {
-        public static int Count => 4;
-    }
-
-    private readonly struct Eight : ICount
-    {
-        public static int Count => 8;
-    }
-
-    private readonly struct Twelve : ICount
-    {
-        public static int Count => 12;
-    }
-
-    private readonly struct Narrow : ICount
-    {
-        public static int Count => PairedKernel.Width;
-    }
-
-    private readonly struct Wide : ICount
-    {
-        public static int Count => 2 * PairedKernel.Width;
     }
 }
