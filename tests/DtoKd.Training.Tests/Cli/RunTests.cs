@@ -140,6 +140,11 @@ public sealed class RunTests(RunTests.SmallRun run) : IClassFixture<RunTests.Sma
         "eval", "--checkpoint", Checkpoint, "--data", "digits", "--model", "regnety_micro");
 
     [Fact]
+    public void The_state_of_a_run_is_no_network_and_those_beside_it_are_named() => BadInputTests.AssertRefused(
+        "state.safetensors is the state of a run, for --resume; the network is in best.safetensors and last.safetensors beside it",
+        "eval", "--checkpoint", Path.Combine(Path.GetDirectoryName(Checkpoint)!, "state.safetensors"), "--data", "digits", "--model", "regnety_nano");
+
+    [Fact]
     public void A_teacher_of_another_network_is_refused_before_a_folder_is_made()
     {
         BadInputTests.AssertRefused(

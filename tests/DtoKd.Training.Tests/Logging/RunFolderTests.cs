@@ -73,6 +73,7 @@ public sealed class RunFolderTests : IDisposable
     public void Only_a_folder_with_a_run_is_opened()
     {
         Assert.Contains("does not exist", Assert.Throws<InvalidDataException>(() => RunFolder.Open(_folder["none"])).Message);
+        Assert.Contains("is a file; name the run's folder", Assert.Throws<InvalidDataException>(() => RunFolder.Open(_folder.Write("state", [1]))).Message);
         Assert.Contains("holds no run", Assert.Throws<InvalidDataException>(() => RunFolder.Open(_folder.FullName)).Message);
     }
 

@@ -116,7 +116,7 @@ internal static class Settings
             settings => settings.Temperature,
             (settings, value) => settings with { Temperature = value }),
         Setting.Of(
-            Parsing.Whole<int>("--feature-scales", "pairs of feature maps compared, from the deepest"),
+            Parsing.Whole<int>("--feature-scales", "pairs of feature maps compared, from the deepest; fewer if a network has fewer"),
             settings => settings.FeatureScales,
             (settings, value) => settings with { FeatureScales = value }),
         Setting.Of(

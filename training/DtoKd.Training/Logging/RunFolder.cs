@@ -60,6 +60,8 @@ public sealed class RunFolder
     public static RunFolder Open(string path)
     {
         var folder = new RunFolder(Path.GetFullPath(path));
+        if (File.Exists(folder.FullPath))
+            throw new InvalidDataException($"{path} is a file; name the run's folder, where config.json is");
         if (!Directory.Exists(folder.FullPath))
             throw new InvalidDataException($"the run folder {path} does not exist");
         if (!File.Exists(folder.Config))

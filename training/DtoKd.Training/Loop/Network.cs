@@ -69,6 +69,8 @@ public sealed class Network : IDisposable
     public static Network Load(Device device, string path, string? name, ImageFormat images, LoadOptions? options = null)
     {
         using var file = CheckpointReader.Open(path);
+        if (TrainingState.IsIn(file))
+            throw new InvalidDataException($"{path} is the state of a run, for --resume; the network is in {CheckpointFiles.Best} and {CheckpointFiles.Last} beside it");
         if (name is null)
         {
             if (!file.Metadata.TryGetValue(ModelKey, out name))

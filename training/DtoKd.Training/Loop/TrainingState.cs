@@ -34,6 +34,9 @@ internal static class TrainingState
         writer.Write(path);
     }
 
+    /// <summary>Whether a file is what <see cref="Save"/> wrote.</summary>
+    public static bool IsIn(CheckpointReader file) => file.Metadata.ContainsKey(StepsKey) && file.Metadata.ContainsKey(LayoutKey);
+
     /// <summary>Restores a run and returns the best accuracy so far.</summary>
     /// <exception cref="InvalidDataException">The file is damaged or of another run.</exception>
     public static double Load(string path, ParameterArena arena, Trainer trainer, EpochTotals totals)
