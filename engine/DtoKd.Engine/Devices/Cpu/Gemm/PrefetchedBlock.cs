@@ -55,6 +55,18 @@ internal unsafe struct PrefetchedBlock
         return RowEnd - _length;
     }
 
+    /// <summary>Asks for some lines more, of those that are left.</summary>
+    public void Some(int lines)
+    {
+        for (; lines > 0 && !IsDone && Sse.IsSupported; lines--)
+        {
+            Sse.Prefetch1(At);
+            At += LineElements;
+            if (At >= RowEnd)
+                At = NextRow();
+        }
+    }
+
     /// <summary>Asks for everything at once.</summary>
     public void All()
     {

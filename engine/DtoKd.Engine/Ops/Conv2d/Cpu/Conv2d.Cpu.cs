@@ -15,6 +15,9 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
     // Products summed in float before the result is added to what was there: their weights and planes fit the L1.
     private const int DepthBlock = 256;
 
+    // Lines of the results that are asked for with each tile of 12: collecting them would otherwise wait for memory.
+    private const int LinesPerTile = 16;
+
     // Weights that one task packs.
     private const long PackGrain = 4096;
 
@@ -279,12 +282,13 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         int channels = layout.TargetChannels;
         float* planes = PackBuffers.A(layout.PlanesLength);
         layout.Fill<V>(source, unit, group, planes);
+        var results = layout.Results(target, unit, group);
         if (bias != null)
             bias += group * channels;
         if (layout.StoresInPlace)
         {
             ProductsOfPair<V>(
-                layout, unit, 0, planes, weight, bias, accumulate, target + layout.Start(unit, group), layout.TargetArea);
+                layout, unit, 0, planes, weight, bias, accumulate, target + layout.Start(unit, group), layout.TargetArea, ref results);
             return;
         }
 
@@ -294,7 +298,8 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         {
             for (int k = 0; k < layout.PairsAtOnce; k++)
             {
-                ProductsOfPair<V>(layout, unit, pair + k, planes, weight, bias, false, rows + (k * length), layout.RowLength);
+                ProductsOfPair<V>(
+                    layout, unit, pair + k, planes, weight, bias, false, rows + (k * length), layout.RowLength, ref results);
                 weight += (long)channels * layout.Offsets[pair + k].Length;
             }
 
@@ -307,7 +312,8 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
     }
 
     private static void ProductsOfPair<V>(
-        ConvLayout layout, int unit, int pair, float* planes, float* weight, float* bias, bool add, float* y, long yStride)
+        ConvLayout layout, int unit, int pair, float* planes, float* weight, float* bias, bool add, float* y, long yStride,
+        ref PrefetchedBlock results)
         where V : unmanaged, IFloatLane<V>
     {
         int depth = layout.Offsets[pair].Length, vectors = layout.VectorsOf(unit), channels = layout.TargetChannels;
@@ -325,6 +331,7 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
                         ConvTiles.Products4<V>(
                             block, weight + ((long)o * depth) + (k * ConvTiles.Rows), offsets + k, planes, bases + v, vectors - v,
                             bias == null ? null : bias + o, add, y + (o * yStride), places + v, yStride);
+                        results.Some(LinesPerTile);
                     }
                 }
 

@@ -178,6 +178,17 @@ internal sealed unsafe class ConvLayout
         return images == 1 ? Vectors(rows) : images * ImageVectors;
     }
 
+    /// <summary>What <see cref="Collect"/> writes for one unit and group.</summary>
+    public PrefetchedBlock Results(float* destination, int unit, int group)
+    {
+        var (image, images, firstRow, rows) = Range(unit);
+        float* start = destination + ((((long)image * Groups) + group) * TargetChannels * TargetArea);
+        if (Bands == 1)
+            return new PrefetchedBlock(start, Groups * TargetChannels * TargetArea, images, TargetChannels * TargetArea);
+        long row = (long)_h.Targets[0].Step * _targetW, first = firstRow * row;
+        return new PrefetchedBlock(start + first, TargetArea, TargetChannels, Math.Min(rows * row, TargetArea - first));
+    }
+
     /// <summary>Copies the source planes of one unit and group into the scratch, zeros around them.</summary>
     /// <param name="source">The whole source [images, groups * channels, h, w].</param>
     /// <param name="unit">The unit.</param>
