@@ -80,6 +80,7 @@ internal static unsafe class PairedPanel
         float* source, long stepStride, int lines, int depth, int width, int lanes, float* target, int panelLength)
     {
         int filled = Math.Min(width, Width), vectors = lanes / Width;
+        // Vectors that do not reach beyond the lines.
         int whole = lines < Width ? 0 : ((lines - Width) / filled) + 1;
         float* sums = stackalloc float[Together * Width];
         for (int vector = 0; vector * filled < lines; vector++)
