@@ -60,6 +60,16 @@ internal struct PoolSizes(PoolWindows windows)
     public PoolRule H = windows.H.Rule, W = windows.W.Rule;
 }
 
+/// <summary>An element of planes.</summary>
+internal readonly record struct PoolPlace(int Plane, int Row, int Column)
+{
+    public static PoolPlace Of(int element, int height, int width)
+    {
+        int line = element / width, plane = line / height;
+        return new(plane, line - (plane * height), element - (line * width));
+    }
+}
+
 internal readonly struct MaxPoolForward : IKernel<PoolArgs>
 {
     public static void Run(PoolArgs args)
@@ -67,7 +77,7 @@ internal readonly struct MaxPoolForward : IKernel<PoolArgs>
         PoolRule h = args.Sizes.H, w = args.Sizes.W;
         for (int i = GridStride.First; i < args.Sizes.Outputs; i += GridStride.Step)
         {
-            int line = i / w.Windows, column = i - (line * w.Windows), plane = line / h.Windows, row = line - (plane * h.Windows);
+            var (plane, row, column) = PoolPlace.Of(i, h.Windows, w.Windows);
             int first = plane * h.Pixels * w.Pixels, endH = h.End(row), startW = w.Start(column), endW = w.End(column), winner = -1;
             float max = float.NegativeInfinity;
             for (int a = h.Start(row); a < endH; a += h.Step)
@@ -96,7 +106,7 @@ internal readonly struct MaxPoolBackward : IKernel<PoolArgs>
         PoolRule h = args.Sizes.H, w = args.Sizes.W;
         for (int i = GridStride.First; i < args.Sizes.Inputs; i += GridStride.Step)
         {
-            int line = i / w.Pixels, column = i - (line * w.Pixels), plane = line / h.Pixels, row = line - (plane * h.Pixels);
+            var (plane, row, column) = PoolPlace.Of(i, h.Pixels, w.Pixels);
             int pixel = (row * w.Pixels) + column, lastH = h.LastWith(row), firstW = w.FirstWith(column), lastW = w.LastWith(column);
             float sum = args.X[i];
             for (int a = h.FirstWith(row); a <= lastH; a++)
@@ -121,7 +131,7 @@ internal readonly struct AvgPoolForward : IKernel<PoolArgs>
         PoolRule h = args.Sizes.H, w = args.Sizes.W;
         for (int i = GridStride.First; i < args.Sizes.Outputs; i += GridStride.Step)
         {
-            int line = i / w.Windows, column = i - (line * w.Windows), plane = line / h.Windows, row = line - (plane * h.Windows);
+            var (plane, row, column) = PoolPlace.Of(i, h.Windows, w.Windows);
             int first = plane * h.Pixels * w.Pixels, endH = h.End(row), startW = w.Start(column), endW = w.End(column);
             float sum = 0;
             for (int a = h.Start(row); a < endH; a++)
@@ -145,7 +155,7 @@ internal readonly struct AvgPoolBackward : IKernel<PoolArgs>
         PoolRule h = args.Sizes.H, w = args.Sizes.W;
         for (int i = GridStride.First; i < args.Sizes.Inputs; i += GridStride.Step)
         {
-            int line = i / w.Pixels, column = i - (line * w.Pixels), plane = line / h.Pixels, row = line - (plane * h.Pixels);
+            var (plane, row, column) = PoolPlace.Of(i, h.Pixels, w.Pixels);
             int lastH = h.LastWith(row), firstW = w.FirstWith(column), lastW = w.LastWith(column);
             float sum = args.X[i];
             for (int a = h.FirstWith(row); a <= lastH; a++)

@@ -78,10 +78,10 @@ internal struct ConvStep
     public readonly void CopyQuad(ConvProductArgs args, ConvPlace place, ref float to, int pitch)
     {
         int channels = IsInside(args, place) ? args.Depth - _channel : 0, at = place.Source + _offset;
-        Copy(args, ref to, 0, at, channels);
-        Copy(args, ref to, pitch, at + args.ChannelStride, channels - 1);
-        Copy(args, ref to, 2 * pitch, at + (2 * args.ChannelStride), channels - 2);
-        Copy(args, ref to, 3 * pitch, at + (3 * args.ChannelStride), channels - 3);
+        ConvCopy.Of(args.Source, at, channels > 0, ref to, 0);
+        ConvCopy.Of(args.Source, at + args.ChannelStride, channels - 1 > 0, ref to, pitch);
+        ConvCopy.Of(args.Source, at + (2 * args.ChannelStride), channels - 2 > 0, ref to, 2 * pitch);
+        ConvCopy.Of(args.Source, at + (3 * args.ChannelStride), channels - 3 > 0, ref to, 3 * pitch);
     }
 
     /// <summary>Begins to copy four words of a pixel; zeros where there are none.</summary>
@@ -92,17 +92,19 @@ internal struct ConvStep
         Ptx.CopyAsync4(ref to, bytes, ref args.Source[at], 4 * sizeof(float), isInside ? 4 * sizeof(float) : 0);
     }
 
-    private static void Copy(ConvProductArgs args, ref float to, int skip, int at, int channels)
-    {
-        bool isInside = channels > 0;
-        Ptx.CopyAsync(ref to, skip * sizeof(float), ref args.Source[isInside ? at : 0], sizeof(float), isInside ? sizeof(float) : 0);
-    }
-
     private readonly bool IsInside(ConvProductArgs args, ConvPlace place)
     {
         uint row = (uint)(place.Row + _row), column = (uint)(place.Column + _column);
         return row < (uint)args.SourceHeight & column < (uint)args.SourceWidth & _a < args.Down.Taps;
     }
+}
+
+/// <summary>Copies of single numbers.</summary>
+internal static class ConvCopy
+{
+    /// <summary>Begins to copy a number to a place behind another one in shared memory; a zero if it is not inside.</summary>
+    public static void Of(ArrayView<float> from, int at, bool isInside, ref float to, int skip) =>
+        Ptx.CopyAsync(ref to, skip * sizeof(float), ref from[isInside ? at : 0], sizeof(float), isInside ? sizeof(float) : 0);
 }
 
 /// <summary>Stores the sums of a tile of y.</summary>

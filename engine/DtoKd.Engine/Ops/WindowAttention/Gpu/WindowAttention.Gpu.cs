@@ -123,6 +123,21 @@ internal struct WindowArgs
 
     /// <summary>Whether the rows of all heads can be read and written as vectors.</summary>
     public int HasVectors;
+
+    /// <summary>A head's queries, keys or values.</summary>
+    public readonly WindowRows RowsOfQkv(int matrix, int head) => new(Qkv, this, 3, matrix, head);
+
+    /// <summary>Their gradients.</summary>
+    public readonly WindowRows RowsOfDQkv(int matrix, int head) => new(DQkv, this, 3, matrix, head);
+
+    /// <summary>A head's results, or the gradients of them.</summary>
+    public readonly WindowRows RowsOfY(int head) => new(Y, this, 1, 0, head);
+}
+
+/// <summary>The matrices of a head of a window, as they lie in the product and, on the tensor cores, in shared memory.</summary>
+internal static class WindowMatrix
+{
+    public const int Queries = 0, Keys = 1, Values = 2, Gradients = 3;
 }
 
 /// <summary>A group for a head of a window.</summary>
@@ -137,11 +152,10 @@ internal readonly struct WindowForward<TTile> : IKernel<WindowArgs>
         var tokens = SharedMemory.Allocate<WindowToken>(TTile.Side);
         var slices = SharedMemory.Allocate<float>(AttentionTile<TTile>.SlicesLength);
         var strip = SharedMemory.Allocate<float>(WindowTile<TTile>.StripLength);
-        WindowTile<TTile>.Find(args, window, tokens);
-        var p = WindowTile<TTile>.Probabilities(args, head, tokens, slices);
-        AttentionTile<TTile>.Store(p, slices);
-        WindowTile<TTile>.Multiply(
-            args, tokens, slices, new(args.Qkv, args, 3, 2, head), strip, new(args.Y, args, 1, 0, head), 1);
+        var tile = new WindowTile<TTile>(args, head, tokens, slices, strip);
+        tile.Find(window);
+        AttentionTile<TTile>.Store(tile.Probabilities(), slices);
+        tile.Multiply(args.RowsOfQkv(WindowMatrix.Values, head), args.RowsOfY(head), 1);
     }
 }
 
@@ -160,26 +174,27 @@ internal readonly struct WindowBackward<TTile> : IKernel<WindowArgs>
         var tokens = SharedMemory.Allocate<WindowToken>(TTile.Side);
         var slices = SharedMemory.Allocate<float>(AttentionTile<TTile>.SlicesLength);
         var strip = SharedMemory.Allocate<float>(WindowTile<TTile>.StripLength);
-        WindowRows q = new(args.Qkv, args, 3, 0, head), k = new(args.Qkv, args, 3, 1, head), v = new(args.Qkv, args, 3, 2, head);
-        var dy = new WindowRows(args.Y, args, 1, 0, head);
+        var tile = new WindowTile<TTile>(args, head, tokens, slices, strip);
+        WindowRows q = args.RowsOfQkv(WindowMatrix.Queries, head), k = args.RowsOfQkv(WindowMatrix.Keys, head);
+        WindowRows v = args.RowsOfQkv(WindowMatrix.Values, head), dy = args.RowsOfY(head);
         int first = piece * args.PerGroup, end = IntrinsicMath.Min(first + args.PerGroup, args.Windows);
         var sum = default(TileRows);
         for (int window = first; window < end; window++)
         {
-            WindowTile<TTile>.Find(args, window, tokens);
-            var p = WindowTile<TTile>.Probabilities(args, head, tokens, slices);
-            var ds = WindowTile<TTile>.Dots(args, tokens, dy, v, slices);
+            tile.Find(window);
+            var p = tile.Probabilities();
+            var ds = tile.Dots(dy, v);
             var mean = AttentionTile<TTile>.FoldRows<SumOf>(p * ds);
             ds = AttentionMath.Slope(p, ds, new(mean.X), new(mean.Y), new(mean.Z), new(mean.W));
             sum += ds;
             if (args.HasDQkv == 0)
                 continue;
             AttentionTile<TTile>.StoreTransposed(p, slices);
-            WindowTile<TTile>.Multiply(args, tokens, slices, dy, strip, new(args.DQkv, args, 3, 2, head), 1);
+            tile.Multiply(dy, args.RowsOfDQkv(WindowMatrix.Values, head), 1);
             AttentionTile<TTile>.Store(ds, slices);
-            WindowTile<TTile>.Multiply(args, tokens, slices, k, strip, new(args.DQkv, args, 3, 0, head), args.Scale);
+            tile.Multiply(k, args.RowsOfDQkv(WindowMatrix.Queries, head), args.Scale);
             AttentionTile<TTile>.StoreTransposed(ds, slices);
-            WindowTile<TTile>.Multiply(args, tokens, slices, q, strip, new(args.DQkv, args, 3, 1, head), args.Scale);
+            tile.Multiply(q, args.RowsOfDQkv(WindowMatrix.Keys, head), args.Scale);
         }
 
         if (args.HasDTable != 0)

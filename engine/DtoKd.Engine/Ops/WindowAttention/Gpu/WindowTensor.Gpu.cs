@@ -20,14 +20,14 @@ internal readonly struct TensorWindowForward<TNumber> : IKernel<WindowArgs>
         var warp = new WindowWarp<TNumber>(args, head, shared, tokens, table);
         warp.LoadTable();
         WindowTile<Tile16>.Find(args, window, tokens);
-        warp.Load(new(args.Qkv, args, 3, 0, head), WindowMatrix.Queries);
-        warp.Load(new(args.Qkv, args, 3, 1, head), WindowMatrix.Keys);
-        warp.Load(new(args.Qkv, args, 3, 2, head), WindowMatrix.Values);
+        warp.Load(args.RowsOfQkv(WindowMatrix.Queries, head), WindowMatrix.Queries);
+        warp.Load(args.RowsOfQkv(WindowMatrix.Keys, head), WindowMatrix.Keys);
+        warp.Load(args.RowsOfQkv(WindowMatrix.Values, head), WindowMatrix.Values);
         Group.Barrier();
         // Warps without queries go along: a window of 7 has some for each.
         var p = warp.Probabilities(out _, out var factor);
         var y = warp.Multiply(p, WindowMatrix.Values);
-        (y * factor).Store(new WindowPanel(args, tokens, new(args.Y, args, 1, 0, head)));
+        (y * factor).Store(new WindowPanel(args, tokens, args.RowsOfY(head)));
     }
 }
 
@@ -58,10 +58,10 @@ internal readonly struct TensorWindowBackward<TNumber> : IKernel<WindowArgs>
         for (int window = first; window < end; window++)
         {
             WindowTile<Tile16>.Find(args, window, tokens);
-            warp.Load(new(args.Qkv, args, 3, 0, head), WindowMatrix.Queries);
-            warp.Load(new(args.Qkv, args, 3, 1, head), WindowMatrix.Keys);
-            warp.Load(new(args.Qkv, args, 3, 2, head), WindowMatrix.Values);
-            warp.Load(new(args.Y, args, 1, 0, head), WindowMatrix.Gradients);
+            warp.Load(args.RowsOfQkv(WindowMatrix.Queries, head), WindowMatrix.Queries);
+            warp.Load(args.RowsOfQkv(WindowMatrix.Keys, head), WindowMatrix.Keys);
+            warp.Load(args.RowsOfQkv(WindowMatrix.Values, head), WindowMatrix.Values);
+            warp.Load(args.RowsOfY(head), WindowMatrix.Gradients);
             Group.Barrier();
             // Warps without tokens go along: a window of 7 has some for each.
             var p = warp.Probabilities(out var max, out var factor);
@@ -76,7 +76,7 @@ internal readonly struct TensorWindowBackward<TNumber> : IKernel<WindowArgs>
             sum = new() { First = sum.First + ds.First, Second = sum.Second + ds.Second };
             if (args.HasDQkv == 0)
                 continue;
-            warp.Give(warp.Multiply(ds, WindowMatrix.Keys), 0, args.Scale);
+            warp.Give(warp.Multiply(ds, WindowMatrix.Keys), WindowMatrix.Queries, args.Scale);
             if ((Lane & 3) == 0)
             {
                 // Rows that are no queries have probabilities of 0.
@@ -111,8 +111,8 @@ internal readonly struct TensorWindowBackward<TNumber> : IKernel<WindowArgs>
             dk = warp.Multiply(WarpScores.SlopeOfColumns(p, dp, ref own), WindowMatrix.Queries, query, dk);
         }
 
-        warp.Give(dk, 1, args.Scale);
-        warp.Give(dv, 2, 1);
+        warp.Give(dk, WindowMatrix.Keys, args.Scale);
+        warp.Give(dv, WindowMatrix.Values, 1);
     }
 
     private static void Save(ArrayView<float> numbers, int row, int count, float max, float factor, float mean)
@@ -140,12 +140,6 @@ internal readonly struct TensorWindowBackward<TNumber> : IKernel<WindowArgs>
         scores[at + (8 * pitch)] = sums.Z;
         scores[at + (8 * pitch) + 1] = sums.W;
     }
-}
-
-/// <summary>How the matrices of a window are numbered in shared memory.</summary>
-internal static class WindowMatrix
-{
-    public const int Queries = 0, Keys = 1, Values = 2, Gradients = 3;
 }
 
 /// <summary>All scores of 16 tokens of a window: with the first 32 tokens, and with the second.</summary>
@@ -218,8 +212,8 @@ internal readonly struct WindowWarp<TNumber>(
         Multiply(scores.Second, matrix, Columns, Multiply(scores.First, matrix, 0, default));
 
     /// <summary>The gradient of queries, keys or values: some sums times a factor.</summary>
-    public void Give(WarpRows sums, int part, float factor) =>
-        (sums * factor).Store(new WindowPanel(_args, _tokens, new(_args.DQkv, _args, 3, part, _head)));
+    public void Give(WarpRows sums, int matrix, float factor) =>
+        (sums * factor).Store(new WindowPanel(_args, _tokens, _args.RowsOfDQkv(matrix, _head)));
 
     /// <summary>The exponentials of the warp's queries' scores less the largest one, which is given too, and one divided by their sum.</summary>
     public WarpScorePair Probabilities(out Float2 max, out Float2 factor)

@@ -6,9 +6,15 @@ namespace DtoKd.Engine.Gpu;
 /// What both kernels do with the tile of a window's scores. Products with the rows of the map are computed in strips of half a
 /// tile's columns, as a head of Swin is 32 wide: a thread has four columns of the rows <c>Row</c> and <c>Row + Side / 2</c>.
 /// </summary>
-internal static class WindowTile<TTile>
+internal readonly struct WindowTile<TTile>(
+    WindowArgs args, int head, ArrayView<WindowToken> tokens, ArrayView<float> slices, ArrayView<float> strip)
     where TTile : struct, IAttentionTile
 {
+    private readonly WindowArgs _args = args;
+    private readonly int _head = head;
+    private readonly ArrayView<WindowToken> _tokens = tokens;
+    private readonly ArrayView<float> _slices = slices, _strip = strip;
+
     /// <summary>Floats that a strip of rows needs.</summary>
     public static int StripLength => TTile.Side * StripPitch;
 
@@ -48,39 +54,41 @@ internal static class WindowTile<TTile>
         Group.Barrier();
     }
 
+    /// <summary>Finds a window's tokens; all threads have read those of the window before.</summary>
+    public void Find(int window) => Find(_args, window, _tokens);
+
     /// <summary>The softmax of a window's scores; rows that are no tokens have numbers of no meaning.</summary>
-    public static TileRows Probabilities(WindowArgs args, int head, ArrayView<WindowToken> tokens, ArrayView<float> slices)
+    public TileRows Probabilities()
     {
-        var p = Dots(args, tokens, new(args.Qkv, args, 3, 0, head), new(args.Qkv, args, 3, 1, head), slices);
+        var p = Dots(_args.RowsOfQkv(WindowMatrix.Queries, _head), _args.RowsOfQkv(WindowMatrix.Keys, _head));
         int lanes = AttentionTile<TTile>.Lanes, row = AttentionTile<TTile>.Row, column = AttentionTile<TTile>.Column;
-        WindowToken x = tokens[column], y = tokens[column + lanes], z = tokens[column + (2 * lanes)], w = tokens[column + (3 * lanes)];
-        p.A = Scores(args, head, p.A, tokens[row], x, y, z, w);
-        p.B = Scores(args, head, p.B, tokens[row + lanes], x, y, z, w);
-        p.C = Scores(args, head, p.C, tokens[row + (2 * lanes)], x, y, z, w);
-        p.D = Scores(args, head, p.D, tokens[row + (3 * lanes)], x, y, z, w);
+        WindowToken x = _tokens[column], y = _tokens[column + lanes], z = _tokens[column + (2 * lanes)], w = _tokens[column + (3 * lanes)];
+        p.A = Scores(p.A, _tokens[row], x, y, z, w);
+        p.B = Scores(p.B, _tokens[row + lanes], x, y, z, w);
+        p.C = Scores(p.C, _tokens[row + (2 * lanes)], x, y, z, w);
+        p.D = Scores(p.D, _tokens[row + (3 * lanes)], x, y, z, w);
         p = AttentionMath.Exp(p, AttentionTile<TTile>.FoldRows<Op.LargerOf>(p));
         var sum = AttentionTile<TTile>.FoldRows<SumOf>(p);
         return p * new Float4(1 / sum.X, 1 / sum.Y, 1 / sum.Z, 1 / sum.W);
     }
 
     /// <summary>The dot products of the rows of two maps; all threads have read the shared memory when it returns.</summary>
-    public static TileRows Dots(
-        WindowArgs args, ArrayView<WindowToken> tokens, WindowRows left, WindowRows right, ArrayView<float> slices)
+    public TileRows Dots(WindowRows left, WindowRows right)
     {
         const int Vectors = AttentionTile<TTile>.Slice / 4, Pitch = AttentionTile<TTile>.SlicePitch / 4;
-        var target = slices.Cast<Float4>();
+        var target = _slices.Cast<Float4>();
         var sum = default(TileRows);
-        for (int from = 0; from < args.Depth; from += AttentionTile<TTile>.Slice)
+        for (int from = 0; from < _args.Depth; from += AttentionTile<TTile>.Slice)
         {
             for (int i = Group.IdxX; i < TTile.Side * Vectors; i += TTile.Threads)
             {
-                int row = i / Vectors, vector = i - (row * Vectors), place = tokens[row].Place, column = from + (4 * vector);
-                Float4 l = Read(args, left, place, column), r = Read(args, right, place, column);
+                int row = i / Vectors, vector = i - (row * Vectors), place = _tokens[row].Place, column = from + (4 * vector);
+                Float4 l = Read(left, place, column), r = Read(right, place, column);
                 target[(row * Pitch) + vector] = l;
                 target[((TTile.Side + row) * Pitch) + vector] = r;
             }
 
-            sum = AttentionTile<TTile>.Dots(slices, sum);
+            sum = AttentionTile<TTile>.Dots(_slices, sum);
         }
 
         return sum;
@@ -90,24 +98,17 @@ internal static class WindowTile<TTile>
     /// The tile in shared memory times the rows of a map, times a factor, written to the rows of another map; all threads have read
     /// the shared memory when it returns.
     /// </summary>
-    public static void Multiply(
-        WindowArgs args,
-        ArrayView<WindowToken> tokens,
-        ArrayView<float> tile,
-        WindowRows rows,
-        ArrayView<float> strip,
-        WindowRows result,
-        float factor)
+    public void Multiply(WindowRows rows, WindowRows result, float factor)
     {
         int vectors = Strip / 4, pitch = StripPitch / 4, tilePitch = AttentionTile<TTile>.Pitch / 4;
-        int fours = ((args.Window * args.Window) + 3) / 4;
-        ArrayView<Float4> l = tile.Cast<Float4>(), r = strip.Cast<Float4>();
-        for (int from = 0; from < args.Depth; from += Strip)
+        int fours = ((_args.Window * _args.Window) + 3) / 4;
+        ArrayView<Float4> l = _slices.Cast<Float4>(), r = _strip.Cast<Float4>();
+        for (int from = 0; from < _args.Depth; from += Strip)
         {
             for (int i = Group.IdxX; i < TTile.Side * vectors; i += TTile.Threads)
             {
                 int row = i / vectors, vector = i - (row * vectors);
-                r[(row * pitch) + vector] = Read(args, rows, tokens[row].Place, from + (4 * vector));
+                r[(row * pitch) + vector] = Read(rows, _tokens[row].Place, from + (4 * vector));
             }
 
             Group.Barrier();
@@ -122,8 +123,8 @@ internal static class WindowTile<TTile>
             }
 
             Group.Barrier();
-            Write(args, result, tokens[Row].Place, from + (4 * Column), sumA * factor);
-            Write(args, result, tokens[Row + Strip].Place, from + (4 * Column), sumB * factor);
+            Write(result, _tokens[Row].Place, from + (4 * Column), sumA * factor);
+            Write(result, _tokens[Row + Strip].Place, from + (4 * Column), sumB * factor);
         }
     }
 
@@ -153,54 +154,53 @@ internal static class WindowTile<TTile>
     }
 
     /// <summary>Four columns of a token's row; zeros beyond the last one and for a row that is no token.</summary>
-    private static Float4 Read(WindowArgs args, WindowRows rows, int place, int column)
+    private Float4 Read(WindowRows rows, int place, int column)
     {
-        if (place < 0 || column >= args.Depth)
+        if (place < 0 || column >= _args.Depth)
             return default;
         int at = rows.First + (place * rows.Stride) + column;
-        if (args.HasVectors != 0)
+        if (_args.HasVectors != 0)
             return Ptx.LoadReadOnly4(ref rows.X[at]);
         return new(
             rows.X[at],
-            column + 1 < args.Depth ? rows.X[at + 1] : 0,
-            column + 2 < args.Depth ? rows.X[at + 2] : 0,
-            column + 3 < args.Depth ? rows.X[at + 3] : 0);
+            column + 1 < _args.Depth ? rows.X[at + 1] : 0,
+            column + 2 < _args.Depth ? rows.X[at + 2] : 0,
+            column + 3 < _args.Depth ? rows.X[at + 3] : 0);
     }
 
-    private static void Write(WindowArgs args, WindowRows rows, int place, int column, Float4 values)
+    private void Write(WindowRows rows, int place, int column, Float4 values)
     {
-        if (place < 0 || column >= args.Depth)
+        if (place < 0 || column >= _args.Depth)
             return;
         int at = rows.First + (place * rows.Stride) + column;
-        if (args.HasVectors != 0)
+        if (_args.HasVectors != 0)
         {
             var vectors = rows.X.Cast<Float4>();
-            vectors[at / 4] = args.Accumulate != 0 ? vectors[at / 4] + values : values;
+            vectors[at / 4] = _args.Accumulate != 0 ? vectors[at / 4] + values : values;
             return;
         }
 
-        Write(args, rows, at, column, values.X);
-        Write(args, rows, at + 1, column + 1, values.Y);
-        Write(args, rows, at + 2, column + 2, values.Z);
-        Write(args, rows, at + 3, column + 3, values.W);
+        Write(rows, at, column, values.X);
+        Write(rows, at + 1, column + 1, values.Y);
+        Write(rows, at + 2, column + 2, values.Z);
+        Write(rows, at + 3, column + 3, values.W);
     }
 
-    private static void Write(WindowArgs args, WindowRows rows, int at, int column, float value)
+    private void Write(WindowRows rows, int at, int column, float value)
     {
-        if (column < args.Depth)
-            rows.X[at] = args.Accumulate != 0 ? rows.X[at] + value : value;
+        if (column < _args.Depth)
+            rows.X[at] = _args.Accumulate != 0 ? rows.X[at] + value : value;
     }
 
-    private static Float4 Scores(
-        WindowArgs args, int head, Float4 dots, WindowToken query, WindowToken x, WindowToken y, WindowToken z, WindowToken w) =>
-        new(Score(args, head, dots.X, query, x), Score(args, head, dots.Y, query, y), Score(args, head, dots.Z, query, z), Score(args, head, dots.W, query, w));
+    private Float4 Scores(Float4 dots, WindowToken query, WindowToken x, WindowToken y, WindowToken z, WindowToken w) =>
+        new(Score(dots.X, query, x), Score(dots.Y, query, y), Score(dots.Z, query, z), Score(dots.W, query, w));
 
-    private static float Score(WindowArgs args, int head, float dot, WindowToken query, WindowToken key)
+    private float Score(float dot, WindowToken query, WindowToken key)
     {
         if (key.Place < 0)
             return float.NegativeInfinity;
-        int middle = 2 * args.Window * (args.Window - 1);
-        float score = (dot * args.Scale) + args.Table[((middle + query.Code - key.Code) * args.Heads) + head];
+        int middle = 2 * _args.Window * (_args.Window - 1);
+        float score = (dot * _args.Scale) + _args.Table[((middle + query.Code - key.Code) * _args.Heads) + _head];
         return query.Part == key.Part ? score : score + WindowLayout.AcrossSeam;
     }
 

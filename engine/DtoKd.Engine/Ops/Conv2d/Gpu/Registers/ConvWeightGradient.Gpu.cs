@@ -129,20 +129,15 @@ internal struct ConvPixel
     }
 
     /// <summary>Begins to copy dy of a channel.</summary>
-    public readonly void CopyDy(ConvWeightGradientArgs args, ref float to, int skip, int row, int end)
-    {
-        bool isInside = _pixel < end & row < args.Rows;
-        int at = isInside ? _dy + (row * args.OutArea) : 0;
-        Ptx.CopyAsync(ref to, skip * sizeof(float), ref args.Dy[at], sizeof(float), isInside ? sizeof(float) : 0);
-    }
+    public readonly void CopyDy(ConvWeightGradientArgs args, ref float to, int skip, int row, int end) =>
+        ConvCopy.Of(args.Dy, _dy + (row * args.OutArea), _pixel < end & row < args.Rows, ref to, skip);
 
     /// <summary>Begins to copy an element of the pixel's window.</summary>
     public readonly void CopyX(ConvWeightGradientArgs args, ref float to, int skip, ConvPlace element, int end)
     {
         uint row = (uint)(_row + element.Row), column = (uint)(_column + element.Column);
         bool isInside = _pixel < end & row < (uint)args.Height & column < (uint)args.Width;
-        int at = isInside ? _x + element.Source : 0;
-        Ptx.CopyAsync(ref to, skip * sizeof(float), ref args.X[at], sizeof(float), isInside ? sizeof(float) : 0);
+        ConvCopy.Of(args.X, _x + element.Source, isInside, ref to, skip);
     }
 
     private void Find(ConvWeightGradientArgs args, int group)
