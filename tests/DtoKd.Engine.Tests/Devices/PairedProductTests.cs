@@ -5,7 +5,7 @@ namespace DtoKd.Engine.Tests.Devices;
 /// <summary>What products that add beside their multiply-adds keep of plain ones.</summary>
 public sealed unsafe class PairedProductTests
 {
-    private const int M = 61, N = 131, K = 445;
+    private const int M = 103, N = 131, K = 445;
 
     public enum Form
     {
@@ -18,7 +18,7 @@ public sealed unsafe class PairedProductTests
 
     [Theory]
     [InlineData("normal", 1.4)]
-    [InlineData("positive", 2.5)]
+    [InlineData("positive", 3.5)]
     [InlineData("half zeros", 2.5)]
     [InlineData("large mean", 5)]
     [InlineData("few large steps", 4)]
@@ -41,9 +41,11 @@ public sealed unsafe class PairedProductTests
 
         foreach (var form in Enum.GetValues<Form>())
         {
-            double plain = Error(a, b, Product(SimdLevel.Avx512, form, a, b));
-            double paired = Error(a, b, Product(SimdLevel.Zen4, form, a, b));
-            Assert.True(paired > 0 && paired <= most * plain, $"{kind}, {form}: {paired:E2} against {plain:E2}");
+            float[] plainSums = Product(SimdLevel.Avx512, form, a, b), pairedSums = Product(SimdLevel.Zen4, form, a, b);
+            // These shapes are large enough to be paired; or else there would be nothing to compare.
+            Assert.NotEqual(plainSums, pairedSums);
+            double plain = Error(a, b, plainSums), paired = Error(a, b, pairedSums);
+            Assert.True(paired <= most * plain, $"{kind}, {form}: {paired:E2} against {plain:E2}");
         }
     }
 
@@ -88,13 +90,6 @@ public sealed unsafe class PairedProductTests
         float[] all = Product(SimdLevel.Zen4, Form.Forward, a, b);
         float[] some = Product(SimdLevel.Zen4, Form.Forward, a[..(rows * K)], b);
         Assert.Equal(all[..(rows * N)], some);
-    }
-
-    [Fact]
-    public void The_level_is_the_best_only_of_processors_with_512_bits()
-    {
-        Assert.True(Simd.Best != SimdLevel.Zen4 || System.Runtime.Intrinsics.X86.Avx512F.IsSupported);
-        Assert.Equal(SimdLevel.Zen4, Simd.Parse("Zen4"));
     }
 
     private static float[] Normal(Random random, int count)

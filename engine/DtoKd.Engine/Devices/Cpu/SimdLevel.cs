@@ -37,8 +37,7 @@ public static class Simd
         : Avx2.IsSupported && Fma.IsSupported ? SimdLevel.Avx2
         : SimdLevel.Portable;
 
-    // AMD's family 19h; its other member, Zen 3, has no AVX-512. Not Zen 5: it computes 512 bits at once, was not measured, and by its
-    // documents loads too few numbers a clock.
+    // AMD's family 19h; its other member, Zen 3, has no AVX-512. Not Zen 5, which was not measured.
     private static bool IsZen4
     {
         get

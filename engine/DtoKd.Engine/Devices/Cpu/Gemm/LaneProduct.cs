@@ -14,12 +14,6 @@ namespace DtoKd.Engine.Cpu;
 /// </remarks>
 internal static unsafe class LaneProduct
 {
-    /// <summary>How many rows or columns a tile has; a constant to the compiler.</summary>
-    private interface ISide
-    {
-        static abstract int Count { get; }
-    }
-
     /// <summary>C = A B. Strides count floats: neighbours are at least a vector apart.</summary>
     /// <param name="m">Rows of A and C.</param>
     /// <param name="n">Columns of B and C.</param>
@@ -98,8 +92,8 @@ internal static unsafe class LaneProduct
     private static void Tile<V, H, W>(
         int rows, int columns, int k, in MatrixView a, in MatrixView b, in MatrixView c, ref LaneFetch fetch)
         where V : unmanaged, IFloatLane<V>
-        where H : struct, ISide
-        where W : struct, ISide
+        where H : struct, ICount
+        where W : struct, ICount
     {
         long aRow = a.RowStride, aNext = a.ColumnStride, bColumn = b.ColumnStride, bNext = b.RowStride;
         float* a0 = a.Data, b0 = b.Data;
@@ -150,7 +144,7 @@ internal static unsafe class LaneProduct
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Step<V, W>(V x, V y0, V y1, V y2, V y3, V y4, ref V c0, ref V c1, ref V c2, ref V c3, ref V c4)
         where V : unmanaged, IFloatLane<V>
-        where W : struct, ISide
+        where W : struct, ICount
     {
         c0 = V.MultiplyAdd(x, y0, c0);
         c1 = V.MultiplyAdd(x, y1, c1);
@@ -165,7 +159,7 @@ internal static unsafe class LaneProduct
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Finish<V, W>(int columns, float* c, long stride, V c0, V c1, V c2, V c3, V c4)
         where V : unmanaged, IFloatLane<V>
-        where W : struct, ISide
+        where W : struct, ICount
     {
         V.Store(c0, c);
         if (columns > 1)
@@ -176,25 +170,5 @@ internal static unsafe class LaneProduct
             V.Store(c3, c + (3 * stride));
         if (W.Count > 4)
             V.Store(c4, c + (4 * stride));
-    }
-
-    private readonly struct Two : ISide
-    {
-        public static int Count => 2;
-    }
-
-    private readonly struct Three : ISide
-    {
-        public static int Count => 3;
-    }
-
-    private readonly struct Four : ISide
-    {
-        public static int Count => 4;
-    }
-
-    private readonly struct Five : ISide
-    {
-        public static int Count => 5;
     }
 }

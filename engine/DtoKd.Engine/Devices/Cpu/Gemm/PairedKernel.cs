@@ -23,7 +23,8 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
 
     public static int Columns => 2 * Width;
 
-    // A block of 216 x 384 floats takes 330 to 440 KiB: less than half of the L2 of 1 MiB.
+    // A block of 144 x 384 floats takes 225 to 290 KiB. The next one's rows, a panel of B and C share the L2 of 1 MiB with it: with 216
+    // lines products took 2 to 6 % longer.
     public static int BlockLines => 12 * Height;
 
     public static int RowStep => Height;
