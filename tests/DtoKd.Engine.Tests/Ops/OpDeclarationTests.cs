@@ -18,7 +18,13 @@ public class OpDeclarationTests
         .SelectMany(op => op.Samples.Where(HasFloats).Select(sample => $"{op.Methods[0]}: {sample.Label}"))
         .ToHashSet();
 
+    private static readonly string[] _products =
+        [nameof(Op.MatMul), nameof(Op.Linear), nameof(Op.Mlp), nameof(Op.Conv2d), nameof(Op.Conv2dNorm)];
+
     public static TheoryData<string> Samples => [.. _samples.Keys];
+
+    public static TheoryData<string> SamplesWithoutProducts =>
+        [.. _samples.Keys.Where(key => !_products.Contains(key[..key.IndexOf(':')]))];
 
     public static TheoryData<string> GradCheckedSamples => [.. _differentiable.Where(key => _samples[key].GradCheck)];
 
@@ -51,6 +57,18 @@ public class OpDeclarationTests
                     AssertClose(reference.Gradients[i]!, gradient, sample.Tolerance, $"{key} on {simd}: gradient of input {i}");
             }
         }
+    }
+
+    [Theory]
+    [MemberData(nameof(SamplesWithoutProducts))]
+    public void What_is_not_a_product_is_the_same_on_zen4_as_on_avx512(string key)
+    {
+        var sample = _samples[key];
+        bool gradients = _differentiable.Contains(key);
+        OpRun plain = OpRun.Of(sample, DType.F32, gradients, simd: SimdLevel.Avx512);
+        OpRun zen4 = OpRun.Of(sample, DType.F32, gradients, simd: SimdLevel.Zen4);
+        Assert.Equal(plain.Result, zen4.Result);
+        Assert.Equal(plain.Gradients, zen4.Gradients);
     }
 
     [Theory]

@@ -32,8 +32,15 @@ public sealed unsafe class CpuDevice : Device
     /// <summary>What the device computes with.</summary>
     public SimdLevel Simd { get; }
 
-    /// <summary>The vector width of every kernel: one of the first three levels.</summary>
-    internal SimdLevel Vectors => Simd == SimdLevel.Zen4 ? SimdLevel.Avx512 : Simd;
+    /// <summary>
+    /// The vectors of every kernel. Only products ask for <see cref="Simd"/> itself: to all others two levels may be the same.
+    /// </summary>
+    internal LaneKind Vectors => Simd switch
+    {
+        SimdLevel.Zen4 or SimdLevel.Avx512 => LaneKind.Lane512,
+        SimdLevel.Avx2 => LaneKind.Lane256,
+        _ => LaneKind.LaneVector,
+    };
 
     internal override DeviceInput NewInput(long bytes) => new HostInput(this, bytes);
 

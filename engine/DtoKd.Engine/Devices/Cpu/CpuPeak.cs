@@ -17,15 +17,15 @@ internal static class CpuPeak
     {
         int lanes = device.Vectors switch
         {
-            SimdLevel.Avx512 => Vector512<float>.Count,
-            SimdLevel.Avx2 => Vector256<float>.Count,
+            LaneKind.Lane512 => Vector512<float>.Count,
+            LaneKind.Lane256 => Vector256<float>.Count,
             _ => Vector<float>.Count,
         };
         var sums = new float[device.Team.Threads];
         double seconds = MachinePeak.Best(device, () => device.Team.For(sums.Length, thread => sums[thread] = device.Vectors switch
         {
-            SimdLevel.Avx512 => Loop512(1e-9f),
-            SimdLevel.Avx2 => Loop256(1e-9f),
+            LaneKind.Lane512 => Loop512(1e-9f),
+            LaneKind.Lane256 => Loop256(1e-9f),
             _ => LoopPortable(1e-9f),
         }));
         return 2.0 * lanes * Chains * Turns * sums.Length / seconds;

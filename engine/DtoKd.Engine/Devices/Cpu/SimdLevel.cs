@@ -22,6 +22,19 @@ public enum SimdLevel
     Zen4,
 }
 
+/// <summary>The vectors that a kernel is compiled for: which <see cref="IFloatLane{V}"/>.</summary>
+internal enum LaneKind
+{
+    /// <summary><see cref="Cpu.LaneVector"/>.</summary>
+    LaneVector,
+
+    /// <summary><see cref="Cpu.Lane256"/>.</summary>
+    Lane256,
+
+    /// <summary><see cref="Cpu.Lane512"/>.</summary>
+    Lane512,
+}
+
 /// <summary>Chooses the <see cref="SimdLevel"/> of the machine.</summary>
 public static class Simd
 {

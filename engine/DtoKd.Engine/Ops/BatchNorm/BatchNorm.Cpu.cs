@@ -18,12 +18,12 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
 
     public void Forward(BatchNormInputs norm, Tensor? residual, Tensor y)
     {
-        switch (((CpuDevice)y.Device).Simd)
+        switch (((CpuDevice)y.Device).Vectors)
         {
-            case SimdLevel.Avx512:
+            case LaneKind.Lane512:
                 Forward<Lane512>(norm, residual, y);
                 break;
-            case SimdLevel.Avx2:
+            case LaneKind.Lane256:
                 Forward<Lane256>(norm, residual, y);
                 break;
             default:
@@ -35,12 +35,12 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
     public void Backward(
         BatchNormInputs norm, Tensor dy, Tensor? y, Tensor dz, GradTarget? dx, GradTarget? dweight, GradTarget? dbias)
     {
-        switch (((CpuDevice)dy.Device).Simd)
+        switch (((CpuDevice)dy.Device).Vectors)
         {
-            case SimdLevel.Avx512:
+            case LaneKind.Lane512:
                 Backward<Lane512>(norm, dy, y, dz, dx, dweight, dbias);
                 break;
-            case SimdLevel.Avx2:
+            case LaneKind.Lane256:
                 Backward<Lane256>(norm, dy, y, dz, dx, dweight, dbias);
                 break;
             default:

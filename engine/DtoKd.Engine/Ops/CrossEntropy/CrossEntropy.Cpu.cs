@@ -18,8 +18,8 @@ internal sealed unsafe class CrossEntropyCpu : ICrossEntropyKernels
         var job = new Job(x, targets, weight, loss, max, logSum, null, null, terms);
         device.Team.ForRange(terms.Rows, RowsPerBlock(terms), device.Vectors switch
         {
-            SimdLevel.Avx512 => job.Forward<Lane512>,
-            SimdLevel.Avx2 => job.Forward<Lane256>,
+            LaneKind.Lane512 => job.Forward<Lane512>,
+            LaneKind.Lane256 => job.Forward<Lane256>,
             _ => job.Forward<LaneVector>,
         });
     }
@@ -39,8 +39,8 @@ internal sealed unsafe class CrossEntropyCpu : ICrossEntropyKernels
         var job = new Job(x, targets, weight, dy, max, logSum, dx, dtargets, terms);
         device.Team.ForRange(terms.Rows, RowsPerBlock(terms), device.Vectors switch
         {
-            SimdLevel.Avx512 => job.Backward<Lane512>,
-            SimdLevel.Avx2 => job.Backward<Lane256>,
+            LaneKind.Lane512 => job.Backward<Lane512>,
+            LaneKind.Lane256 => job.Backward<Lane256>,
             _ => job.Backward<LaneVector>,
         });
     }

@@ -26,8 +26,8 @@ internal sealed unsafe class ResampleCpu : IResampleKernels
         long work = h.Count * (((long)h.Taps * w.Size) + ((long)w.Taps * w.Count));
         device.Team.ForRange(planes, Math.Max(1, Grain / work), device.Vectors switch
         {
-            SimdLevel.Avx512 => job.Planes<Lane512>,
-            SimdLevel.Avx2 => job.Planes<Lane256>,
+            LaneKind.Lane512 => job.Planes<Lane512>,
+            LaneKind.Lane256 => job.Planes<Lane256>,
             _ => job.Planes<LaneVector>,
         });
     }

@@ -19,8 +19,8 @@ internal sealed unsafe class KlDivergenceCpu : IKlDivergenceKernels
         var device = (CpuDevice)perRow.Device;
         device.Team.ForRange(perRow.Count, Math.Max(1, Grain / Math.Max(1, job.Classes)), device.Vectors switch
         {
-            SimdLevel.Avx512 => backward ? job.Backward<Lane512> : job.Forward<Lane512>,
-            SimdLevel.Avx2 => backward ? job.Backward<Lane256> : job.Forward<Lane256>,
+            LaneKind.Lane512 => backward ? job.Backward<Lane512> : job.Forward<Lane512>,
+            LaneKind.Lane256 => backward ? job.Backward<Lane256> : job.Forward<Lane256>,
             _ => backward ? job.Backward<LaneVector> : job.Forward<LaneVector>,
         });
     }

@@ -20,8 +20,8 @@ internal sealed unsafe class LayerNormCpu : ILayerNormKernels
             Address(x), Address(weight), Address(bias), Address(y), Address(mean), Address(rstd), length, eps);
         device.Team.ForRange(rows, RowsPerBlock(length), device.Vectors switch
         {
-            SimdLevel.Avx512 => job.Rows<Lane512>,
-            SimdLevel.Avx2 => job.Rows<Lane256>,
+            LaneKind.Lane512 => job.Rows<Lane512>,
+            LaneKind.Lane256 => job.Rows<Lane256>,
             _ => job.Rows<LaneVector>,
         });
     }
@@ -50,8 +50,8 @@ internal sealed unsafe class LayerNormCpu : ILayerNormKernels
             Address(dy), Address(x), Address(weight), Address(mean), Address(rstd), dx, sums, length, chunk);
         device.Team.ForRange(rows, chunk, device.Vectors switch
         {
-            SimdLevel.Avx512 => job.Rows<Lane512>,
-            SimdLevel.Avx2 => job.Rows<Lane256>,
+            LaneKind.Lane512 => job.Rows<Lane512>,
+            LaneKind.Lane256 => job.Rows<Lane256>,
             _ => job.Rows<LaneVector>,
         });
         if (dweight is { } w)

@@ -53,11 +53,11 @@ internal readonly struct ProductEnd
     }
 
     /// <summary>The same for a tile; null for nothing.</summary>
-    public unsafe delegate*<in FinishedTile, void> OnTile(SimdLevel simd) => _kind switch
+    public unsafe delegate*<in FinishedTile, void> OnTile(LaneKind lanes) => _kind switch
     {
-        Kind.Add => Pointwise.OnTile<Op.AddFormula>(simd),
-        Kind.Times => Pointwise.OnTile<Times>(simd),
-        Kind.Gelu => Companion is null ? Pointwise.OnTile<ValueOnly<Op.GeluFormula>>(simd) : Pointwise.OnTileWithSlope<Op.GeluFormula>(simd),
+        Kind.Add => Pointwise.OnTile<Op.AddFormula>(lanes),
+        Kind.Times => Pointwise.OnTile<Times>(lanes),
+        Kind.Gelu => Companion is null ? Pointwise.OnTile<ValueOnly<Op.GeluFormula>>(lanes) : Pointwise.OnTileWithSlope<Op.GeluFormula>(lanes),
         _ => null,
     };
 }

@@ -49,12 +49,12 @@ internal static unsafe partial class Pointwise
             return;
         }
 
-        switch (((CpuDevice)y.Device).Simd)
+        switch (((CpuDevice)y.Device).Vectors)
         {
-            case SimdLevel.Avx512:
+            case LaneKind.Lane512:
                 RunWithSlope<TFormula, Lane512>(formula, x, y, slope);
                 break;
-            case SimdLevel.Avx2:
+            case LaneKind.Lane256:
                 RunWithSlope<TFormula, Lane256>(formula, x, y, slope);
                 break;
             default:

@@ -6,14 +6,14 @@ namespace DtoKd.Engine;
 internal static unsafe partial class Pointwise
 {
     /// <summary>c = map(c, companion), by the vectors of a machine.</summary>
-    public static delegate*<in FinishedTile, void> OnTile<TMap>(SimdLevel simd)
+    public static delegate*<in FinishedTile, void> OnTile<TMap>(LaneKind lanes)
         where TMap : struct, IMap
     {
-        switch (simd)
+        switch (lanes)
         {
-            case SimdLevel.Avx512:
+            case LaneKind.Lane512:
                 return &Tile<TMap, Lane512>;
-            case SimdLevel.Avx2:
+            case LaneKind.Lane256:
                 return &Tile<TMap, Lane256>;
             default:
                 return &Tile<TMap, LaneVector>;
@@ -21,14 +21,14 @@ internal static unsafe partial class Pointwise
     }
 
     /// <summary>c = formula(c), companion = its slope there.</summary>
-    public static delegate*<in FinishedTile, void> OnTileWithSlope<TFormula>(SimdLevel simd)
+    public static delegate*<in FinishedTile, void> OnTileWithSlope<TFormula>(LaneKind lanes)
         where TFormula : struct, IUnaryWithSlope
     {
-        switch (simd)
+        switch (lanes)
         {
-            case SimdLevel.Avx512:
+            case LaneKind.Lane512:
                 return &TileWithSlope<TFormula, Lane512>;
-            case SimdLevel.Avx2:
+            case LaneKind.Lane256:
                 return &TileWithSlope<TFormula, Lane256>;
             default:
                 return &TileWithSlope<TFormula, LaneVector>;

@@ -71,12 +71,12 @@ internal static unsafe partial class Pointwise
             return;
         }
 
-        switch (((CpuDevice)y.Device).Simd)
+        switch (((CpuDevice)y.Device).Vectors)
         {
-            case SimdLevel.Avx512:
+            case LaneKind.Lane512:
                 Vectors<TMap, Lane512>(map, loop, y, a, b, c);
                 break;
-            case SimdLevel.Avx2:
+            case LaneKind.Lane256:
                 Vectors<TMap, Lane256>(map, loop, y, a, b, c);
                 break;
             default:

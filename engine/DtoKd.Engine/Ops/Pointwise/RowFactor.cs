@@ -62,12 +62,12 @@ internal sealed unsafe class RowFactorCpu : IRowFactorKernels
 
     public void Backward(Tensor dy, Tensor a, Tensor b, GradTarget da, GradTarget db)
     {
-        switch (((CpuDevice)dy.Device).Simd)
+        switch (((CpuDevice)dy.Device).Vectors)
         {
-            case SimdLevel.Avx512:
+            case LaneKind.Lane512:
                 Backward<Lane512>(dy, a, b, da, db);
                 break;
-            case SimdLevel.Avx2:
+            case LaneKind.Lane256:
                 Backward<Lane256>(dy, a, b, da, db);
                 break;
             default:

@@ -39,12 +39,12 @@ internal static unsafe class Fold
             return;
         }
 
-        switch (((CpuDevice)x.Device).Simd)
+        switch (((CpuDevice)x.Device).Vectors)
         {
-            case SimdLevel.Avx512:
+            case LaneKind.Lane512:
                 Vectors<TFold, Lane512>(x, y, outer, reduced, inner);
                 break;
-            case SimdLevel.Avx2:
+            case LaneKind.Lane256:
                 Vectors<TFold, Lane256>(x, y, outer, reduced, inner);
                 break;
             default:

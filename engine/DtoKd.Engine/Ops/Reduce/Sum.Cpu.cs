@@ -18,10 +18,10 @@ internal sealed unsafe class SumCpu : ISumKernels
         var device = (CpuDevice)x.Device;
         switch (device.Vectors)
         {
-            case SimdLevel.Avx512:
+            case LaneKind.Lane512:
                 Sum<Lane512>(device, x, y, outer, reduced, inner);
                 break;
-            case SimdLevel.Avx2:
+            case LaneKind.Lane256:
                 Sum<Lane256>(device, x, y, outer, reduced, inner);
                 break;
             default:

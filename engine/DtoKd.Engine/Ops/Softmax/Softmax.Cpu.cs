@@ -18,8 +18,8 @@ internal sealed unsafe class SoftmaxCpu : ISoftmaxKernels
         var job = new ForwardJob(x.Pointer<float>(), y.Pointer<float>(), extent, logarithm);
         Run(device, extent, device.Vectors switch
         {
-            SimdLevel.Avx512 => extent.Inner == 1 ? job.Rows<Lane512> : job.Columns<Lane512>,
-            SimdLevel.Avx2 => extent.Inner == 1 ? job.Rows<Lane256> : job.Columns<Lane256>,
+            LaneKind.Lane512 => extent.Inner == 1 ? job.Rows<Lane512> : job.Columns<Lane512>,
+            LaneKind.Lane256 => extent.Inner == 1 ? job.Rows<Lane256> : job.Columns<Lane256>,
             _ => extent.Inner == 1 ? job.Rows<LaneVector> : job.Columns<LaneVector>,
         });
     }
@@ -31,8 +31,8 @@ internal sealed unsafe class SoftmaxCpu : ISoftmaxKernels
             dy.Pointer<float>(), y.Pointer<float>(), dx.Tensor.Pointer<float>(), extent, logarithm, dx.Accumulate);
         Run(device, extent, device.Vectors switch
         {
-            SimdLevel.Avx512 => extent.Inner == 1 ? job.Rows<Lane512> : job.Columns<Lane512>,
-            SimdLevel.Avx2 => extent.Inner == 1 ? job.Rows<Lane256> : job.Columns<Lane256>,
+            LaneKind.Lane512 => extent.Inner == 1 ? job.Rows<Lane512> : job.Columns<Lane512>,
+            LaneKind.Lane256 => extent.Inner == 1 ? job.Rows<Lane256> : job.Columns<Lane256>,
             _ => extent.Inner == 1 ? job.Rows<LaneVector> : job.Columns<LaneVector>,
         });
     }

@@ -20,8 +20,8 @@ internal sealed unsafe class AttentionCpu : IAttentionKernels
         var job = new ForwardJob(SizesOf(x), x, y, rows);
         device.Team.ForRange(job.Blocks, job.Grain, device.Vectors switch
         {
-            SimdLevel.Avx512 => job.Run<Lane512>,
-            SimdLevel.Avx2 => job.Run<Lane256>,
+            LaneKind.Lane512 => job.Run<Lane512>,
+            LaneKind.Lane256 => job.Run<Lane256>,
             _ => job.Run<LaneVector>,
         });
     }
@@ -33,8 +33,8 @@ internal sealed unsafe class AttentionCpu : IAttentionKernels
         var job = new BackwardJob(SizesOf(x), x, rows, dy, dq, dk, dv, dBias);
         device.Team.ForRange(job.Blocks, job.Grain, device.Vectors switch
         {
-            SimdLevel.Avx512 => job.Run<Lane512>,
-            SimdLevel.Avx2 => job.Run<Lane256>,
+            LaneKind.Lane512 => job.Run<Lane512>,
+            LaneKind.Lane256 => job.Run<Lane256>,
             _ => job.Run<LaneVector>,
         });
     }

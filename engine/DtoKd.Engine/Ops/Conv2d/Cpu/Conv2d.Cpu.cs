@@ -74,10 +74,10 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         var device = (CpuDevice)dy.Device;
         switch (device.Vectors)
         {
-            case SimdLevel.Avx512:
+            case LaneKind.Lane512:
                 InputGradient<Lane512, Avx512Kernel>(device, geometry, pdy, pw, pdx, accumulate);
                 break;
-            case SimdLevel.Avx2:
+            case LaneKind.Lane256:
                 InputGradient<Lane256, Avx2Kernel>(device, geometry, pdy, pw, pdx, accumulate);
                 break;
             default:
@@ -92,10 +92,10 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         var device = (CpuDevice)dy.Device;
         switch (device.Vectors)
         {
-            case SimdLevel.Avx512:
+            case LaneKind.Lane512:
                 WeightGradient<Lane512, Avx512Kernel>(device, geometry, x, dy, dw, accumulate);
                 break;
-            case SimdLevel.Avx2:
+            case LaneKind.Lane256:
                 WeightGradient<Lane256, Avx2Kernel>(device, geometry, x, dy, dw, accumulate);
                 break;
             default:
@@ -111,10 +111,10 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         var device = (CpuDevice)x.Device;
         switch (device.Vectors)
         {
-            case SimdLevel.Avx512:
+            case LaneKind.Lane512:
                 Forward<Lane512, Avx512Kernel>(device, geometry, x, gate, w, epilogue, y);
                 break;
-            case SimdLevel.Avx2:
+            case LaneKind.Lane256:
                 Forward<Lane256, Avx2Kernel>(device, geometry, x, gate, w, epilogue, y);
                 break;
             default:

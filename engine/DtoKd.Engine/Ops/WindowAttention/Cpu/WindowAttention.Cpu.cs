@@ -32,8 +32,8 @@ internal sealed unsafe class WindowAttentionCpu
         _device = (CpuDevice)qkv.Device;
         _lanes = _device.Vectors switch
         {
-            SimdLevel.Avx512 => Lane512.Width,
-            SimdLevel.Avx2 => Lane256.Width,
+            LaneKind.Lane512 => Lane512.Width,
+            LaneKind.Lane256 => Lane256.Width,
             _ => LaneVector.Width,
         };
         (Layout, Heads) = (layout, heads);
@@ -106,8 +106,8 @@ internal sealed unsafe class WindowAttentionCpu
         var job = new ForwardJob(this, table.Pointer<float>(), y.Pointer<float>(), saved.Pointer<float>());
         _device.Team.ForRange(Groups, _groupsPerPiece, _device.Vectors switch
         {
-            SimdLevel.Avx512 => job.Run<Lane512>,
-            SimdLevel.Avx2 => job.Run<Lane256>,
+            LaneKind.Lane512 => job.Run<Lane512>,
+            LaneKind.Lane256 => job.Run<Lane256>,
             _ => job.Run<LaneVector>,
         });
     }
@@ -126,8 +126,8 @@ internal sealed unsafe class WindowAttentionCpu
             this, table.Pointer<float>(), saved.Pointer<float>(), dy.Pointer<float>(), dQkv, dTable is null ? null : dTable.Pointer<float>());
         _device.Team.ForRange(Pieces, 1, _device.Vectors switch
         {
-            SimdLevel.Avx512 => job.Run<Lane512>,
-            SimdLevel.Avx2 => job.Run<Lane256>,
+            LaneKind.Lane512 => job.Run<Lane512>,
+            LaneKind.Lane256 => job.Run<Lane256>,
             _ => job.Run<LaneVector>,
         });
     }
