@@ -115,6 +115,8 @@ public sealed unsafe class GemmTests
     [InlineData(SimdLevel.Avx2, 45, 70, 6200)]
     [InlineData(SimdLevel.Avx512, 45, 70, 6200)]
     [InlineData(SimdLevel.Portable, 19, 33, 6200)]
+    // A long sum whose pieces are themselves as long as one.
+    [InlineData(SimdLevel.Avx512, 14, 10, 100_000)]
     [InlineData(SimdLevel.Zen4, 150, 170, 90)]
     [InlineData(SimdLevel.Zen4, 45, 210, 400)]
     [InlineData(SimdLevel.Zen4, 1200, 99, 300)]

@@ -70,11 +70,16 @@ internal static unsafe class Gemm
         GemmEpilogue epilogue = default)
     {
         if (LongSum.Fits(m, n, k, a, b, epilogue))
-        {
             LongSum.Serial(simd, m, n, k, a, b, c, cStride, epilogue);
-            return;
-        }
+        else
+            RunWhole(simd, m, n, k, a, b, c, cStride, epilogue);
+    }
 
+    /// <summary>As <see cref="RunSerial"/>, without cutting a long K into pieces: for the pieces of a <see cref="LongSum"/>.</summary>
+    /// <inheritdoc cref="Run"/>
+    public static void RunWhole(
+        SimdLevel simd, int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride, GemmEpilogue epilogue)
+    {
         switch (simd)
         {
             case SimdLevel.Zen4 when IsPaired(m, n, k, a, b):

@@ -81,9 +81,10 @@ internal readonly unsafe struct LongSum
     private void Multiply(int piece)
     {
         int start = (int)((long)_k * piece / Pieces), end = (int)((long)_k * (piece + 1) / Pieces);
-        Gemm.RunSerial(
+        // Whole, however long it is: cut again, it would take its sums' room from this thread's buffer, where these sums lie.
+        Gemm.RunWhole(
             _simd, _m, _n, end - start, _a.Offset(start * _a.ColumnStride), _b.Offset(start * _b.RowStride),
-            _sums + ((long)piece * _m * _n), _n);
+            _sums + ((long)piece * _m * _n), _n, default);
     }
 
     private void Add(int task)
