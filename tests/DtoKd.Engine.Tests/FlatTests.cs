@@ -4,13 +4,13 @@ namespace DtoKd.Engine.Tests;
 
 public class FlatTests
 {
-    // Inside a vector, a block of 2048 and a piece of 16 blocks, at their ends, and over several pieces.
+    // Inside a vector, a block of 2048 and a piece of 128 blocks, at their ends, and over several pieces.
     public static TheoryData<int, int, DType> Sizes
     {
         get
         {
             var data = new TheoryData<int, int, DType>();
-            foreach (int length in new[] { 0, 1, 5, 2047, 2049, 32768, 70001 })
+            foreach (int length in new[] { 0, 1, 5, 2047, 2049, 262144, 530001 })
             {
                 for (int k = 1; k <= 4; k++)
                 {
@@ -104,14 +104,36 @@ public class FlatTests
         Assert.Equal(one, AllPasses(7, dtype));
     }
 
+    [Fact]
+    public void Buffers_and_ranges_that_do_not_fit_are_refused()
+    {
+        using var device = new CpuDevice(1);
+        using var step = Step.Evaluation(device);
+        Tensor five = step.Zeros([5]), six = step.Zeros([6]), doubles = step.Zeros([5], DType.F64);
+        var whole = new FlatRange(0, 5);
+        Refused("[6]", () => Flat.Gram([five, six], [whole], new double[4]));
+        Refused("0 .. 6", () => Flat.Gram([five, five], [new FlatRange(0, 6)], new double[4]));
+        Refused("-1 .. 5", () => Flat.Gram([five], [new FlatRange(-1, 6)], new double[1]));
+        Refused("[5]", () => Flat.Mix([six], [1], five));
+        Refused("F64", () => Flat.Mix([five, doubles], [1, 1], five));
+        Refused("[6]", () => Flat.Add(six, five));
+        Refused("[6]", () => Flat.Average(five, six, 0.1));
+        Refused("[6]", () => Flat.Sgd(five, five, 1, six, whole, default));
+        Refused("2 .. 7", () => Flat.Lion(five, five, 1, five, new FlatRange(2, 5), default));
+        Refused("[6]", () => Flat.Adam(five, five, 1, five, five, six, whole, default));
+
+        static void Refused(string part, Action pass) => Assert.Contains(part, Assert.Throws<ArgumentException>(pass).Message);
+    }
+
     private static double[] AllPasses(int threads, DType dtype)
     {
-        const int Length = 150001;
+        // Three pieces, so that there is something to share out.
+        const int Length = 600001;
         using var device = new CpuDevice(threads);
         using var step = Step.Evaluation(device);
         var gradients = Gradients(step, 3, Length, dtype, i => i + 0.5);
         var gram = new double[9];
-        Flat.Gram(gradients, [new FlatRange(0, 100003), new FlatRange(110000, Length - 110000)], gram);
+        Flat.Gram(gradients, [new FlatRange(0, 300003), new FlatRange(310000, Length - 310000)], gram);
         var mixed = step.Zeros([Length], dtype);
         double square = Flat.Mix(gradients, [0.2, 0.5, -0.3], mixed);
         var weights = Gradients(step, 1, Length, dtype, _ => 3)[0];

@@ -20,8 +20,10 @@ public static unsafe partial class Flat
     /// <param name="squares">The sum of squares v, flat, zero at first.</param>
     /// <param name="range">What to update.</param>
     /// <param name="step">The numbers of this step.</param>
+    /// <exception cref="ArgumentException">The buffers differ in length or type, or the range is not inside them.</exception>
     public static void Adagrad(Tensor weights, Tensor gradient, GradScale scale, Tensor squares, FlatRange range, AdagradStep step)
     {
+        RequireUpdate(range, weights, gradient, squares);
         if (!weights.Device.IsHost)
         {
             Gpu.FlatGpu.Update(new Gpu.AdagradRule(step), scale, range, weights, gradient, squares);

@@ -11,8 +11,10 @@ public static unsafe partial class Flat
     /// <param name="average">The average so far, flat; changed in place.</param>
     /// <param name="value">What enters it, flat, of the same type.</param>
     /// <param name="share">How much of the new value enters: 1 minus the decay.</param>
+    /// <exception cref="ArgumentException">The buffers differ in length or type.</exception>
     public static void Average(Tensor average, Tensor value, double share)
     {
+        RequireAlike(average, value);
         if (!average.Device.IsHost)
         {
             Gpu.FlatGpu.Update(new Gpu.AverageRule(share), 1, new FlatRange(0, average.Count), average, value);

@@ -21,8 +21,10 @@ public static unsafe partial class Flat
     /// <param name="momentum">The momentum m, flat, zero at first.</param>
     /// <param name="range">What to update.</param>
     /// <param name="step">The numbers of this step.</param>
+    /// <exception cref="ArgumentException">The buffers differ in length or type, or the range is not inside them.</exception>
     public static void Lion(Tensor weights, Tensor gradient, GradScale scale, Tensor momentum, FlatRange range, LionStep step)
     {
+        RequireUpdate(range, weights, gradient, momentum);
         if (!weights.Device.IsHost)
         {
             Gpu.FlatGpu.Update(new Gpu.LionRule(step), scale, range, weights, gradient, momentum);

@@ -38,10 +38,12 @@ public static unsafe partial class Flat
     /// <param name="largest">The largest second moment so far, flat, zero at first; null unless for AMSGrad.</param>
     /// <param name="range">What to update.</param>
     /// <param name="step">The numbers of this step.</param>
+    /// <exception cref="ArgumentException">The buffers differ in length or type, or the range is not inside them.</exception>
     public static void Adam(
         Tensor weights, Tensor gradient, GradScale scale, Tensor first, Tensor second, Tensor? largest, FlatRange range,
         AdamStep step)
     {
+        RequireUpdate(range, weights, gradient, first, second, largest);
         if (!weights.Device.IsHost)
         {
             if (largest is null)
@@ -71,8 +73,10 @@ public static unsafe partial class Flat
     /// <param name="velocity">The momentum buffer b, flat, zero at first.</param>
     /// <param name="range">What to update.</param>
     /// <param name="step">The numbers of this step.</param>
+    /// <exception cref="ArgumentException">The buffers differ in length or type, or the range is not inside them.</exception>
     public static void Sgd(Tensor weights, Tensor gradient, GradScale scale, Tensor velocity, FlatRange range, SgdStep step)
     {
+        RequireUpdate(range, weights, gradient, velocity);
         if (!weights.Device.IsHost)
         {
             Gpu.FlatGpu.Update(new Gpu.SgdRule(step), scale, range, weights, gradient, velocity);

@@ -23,9 +23,11 @@ public static unsafe partial class Flat
     /// <param name="velocity">The momentum buffer b, flat, zero at first.</param>
     /// <param name="range">What to update.</param>
     /// <param name="step">The numbers of this step.</param>
+    /// <exception cref="ArgumentException">The buffers differ in length or type, or the range is not inside them.</exception>
     public static void RmsProp(
         Tensor weights, Tensor gradient, GradScale scale, Tensor second, Tensor velocity, FlatRange range, RmsPropStep step)
     {
+        RequireUpdate(range, weights, gradient, second, velocity);
         if (!weights.Device.IsHost)
         {
             Gpu.FlatGpu.Update(new Gpu.RmsPropRule(step), scale, range, weights, gradient, second, velocity);

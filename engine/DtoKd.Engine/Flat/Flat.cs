@@ -23,11 +23,16 @@ public static unsafe partial class Flat
     /// <param name="gradients">The K gradients, flat, F32 or F64, of one length.</param>
     /// <param name="ranges">What to sum over, in order.</param>
     /// <param name="gram">K * K numbers to fill.</param>
+    /// <exception cref="ArgumentException">The gradients differ in length or type, or a range or the matrix does not fit them.</exception>
     public static void Gram(IReadOnlyList<Tensor> gradients, IReadOnlyList<FlatRange> ranges, Span<double> gram)
     {
         int k = gradients.Count;
         if (gram.Length != k * k)
             throw new ArgumentException($"the Gram matrix of {k} gradients has {k * k} elements, not {gram.Length}");
+        foreach (var gradient in gradients)
+            RequireAlike(gradients[0], gradient);
+        foreach (var range in ranges)
+            RequireInside(gradients[0], range);
         if (!gradients[0].Device.IsHost)
         {
             Gpu.FlatGpu.ReadGram(gradients, ranges, gram);
@@ -54,10 +59,13 @@ public static unsafe partial class Flat
     /// <param name="gradients">The gradients, flat, of one length and type.</param>
     /// <param name="coefficients">One number for each.</param>
     /// <param name="mixed">The result; may be one of the gradients.</param>
+    /// <exception cref="ArgumentException">The buffers differ in length or type, or there are not as many coefficients.</exception>
     public static double Mix(IReadOnlyList<Tensor> gradients, ReadOnlySpan<double> coefficients, Tensor mixed)
     {
         if (coefficients.Length != gradients.Count)
             throw new ArgumentException($"{coefficients.Length} coefficients for {gradients.Count} gradients");
+        foreach (var gradient in gradients)
+            RequireAlike(mixed, gradient);
         if (!mixed.Device.IsHost)
         {
             Gpu.FlatGpu.Mix(gradients, coefficients, mixed);
@@ -82,8 +90,10 @@ public static unsafe partial class Flat
     /// <summary>Adds a gradient to another.</summary>
     /// <param name="gradient">What is added, flat.</param>
     /// <param name="sum">Flat, of the same length and type; changed in place.</param>
+    /// <exception cref="ArgumentException">The buffers differ in length or type.</exception>
     public static void Add(Tensor gradient, Tensor sum)
     {
+        RequireAlike(sum, gradient);
         if (!sum.Device.IsHost)
         {
             Gpu.FlatGpu.Mix([sum, gradient], [1, 1], sum);
@@ -260,6 +270,29 @@ public static unsafe partial class Flat
         for (int i = 0; i < count; i++)
             sum += a[i] * b[i];
         return sum;
+    }
+
+    /// <summary>Passes go by address: a buffer of another layout would be read, or written, beyond its end.</summary>
+    private static void RequireAlike(Tensor flat, params ReadOnlySpan<Tensor?> others)
+    {
+        foreach (var other in others)
+        {
+            if (other is not null && (other.Count != flat.Count || other.DType != flat.DType))
+                throw new ArgumentException($"a flat buffer of {other.DType} {other.Shape} beside one of {flat.DType} {flat.Shape}: expected the same layout");
+        }
+    }
+
+    private static void RequireInside(Tensor flat, FlatRange range)
+    {
+        if (range.Start < 0 || range.Length < 0 || range.Start > flat.Count - range.Length)
+            throw new ArgumentException($"the range {range.Start} .. {range.Start + range.Length} is not inside a flat buffer of {flat.Count} elements");
+    }
+
+    /// <summary>Checks what an optimiser's step over a range is given.</summary>
+    private static void RequireUpdate(FlatRange range, Tensor weights, params ReadOnlySpan<Tensor?> others)
+    {
+        RequireInside(weights, range);
+        RequireAlike(weights, others);
     }
 
     /// <summary>Cuts ranges into pieces of at most a fixed length.</summary>

@@ -127,8 +127,13 @@ public sealed class Step : IDisposable
     /// Brings a tensor from outside, such as a parameter, into this step. Operations with another input of the step do this by
     /// themselves.
     /// </summary>
+    /// <exception cref="InvalidOperationException">
+    /// Both this step and another one record, and a gradient would have to flow from here to there.
+    /// </exception>
     public Tensor Use(Tensor outside)
     {
+        if (IsRecording && outside.Step is { } other && other != this && outside.Node >= 0)
+            throw new InvalidOperationException($"the result of {outside.Origin} is on another step's tape, where this step's gradients do not go: call Detach() on it first");
         var inside = outside.Alias();
         Own(inside);
         if (IsRecording)

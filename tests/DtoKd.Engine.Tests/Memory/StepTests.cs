@@ -98,6 +98,19 @@ public sealed class StepTests : IDisposable
     }
 
     [Fact]
+    public void A_tensor_on_the_tape_of_another_step_has_to_be_detached()
+    {
+        using var one = Step.Recording(_device);
+        using var two = Step.Recording(_device);
+        using var evaluation = Step.Evaluation(_device);
+        var x = one.Watch(one.Full([1], 3));
+        var y = x * x;
+        Assert.Contains("Detach()", Assert.Throws<InvalidOperationException>(() => two.Use(y)).Message);
+        Assert.Equal(9, two.Use(y.Detach()).Item());
+        Assert.Equal(9, evaluation.Use(y).Item());
+    }
+
+    [Fact]
     public void Evaluating_restores_the_mode_and_records_nothing_inside()
     {
         using var step = Step.Training(_device);
