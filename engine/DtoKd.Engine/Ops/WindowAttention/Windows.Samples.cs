@@ -18,6 +18,9 @@ public static partial class Op
                     t => WindowAttention(t[0], 2, t[1], 2) + WindowAttention(t[0], 2, t[1], 2, 0, 1)),
                 new("many windows of 7", [Float(2, 14, 14, 96), Float(169, 2)], t => WindowAttention(t[0], 2, t[1], 7, 3, 3))
                     { GradCheck = false, Tolerance = 2e-5 },
+                // 36 heads: three groups of 16, of which each begins with another head, or five of 8.
+                new("several groups", [Float(3, 14, 14, 36), Float(169, 3)], t => WindowAttention(t[0], 3, t[1], 7, 3, 3))
+                    { GradCheck = false, Tolerance = 2e-5 },
                 new("windows of whole vectors", [Float(1, 4, 8, 120), Float(49, 1)], t => WindowAttention(t[0], 1, t[1], 4, 1, 2))
                     { GradCheck = false, Tolerance = 2e-5 },
                 new("several tiles", [Float(1, 12, 12, 9), Float(529, 1)], t => WindowAttention(t[0], 1, t[1], 12))
