@@ -6,7 +6,9 @@ namespace DtoKd.Training.Balancing;
 /// <summary>IMTL-L: each objective has a learned scale that brings its loss to 1.</summary>
 /// <param name="objectives">K, at least 1.</param>
 /// <param name="settings">What steps s; null for Adam at 0.025 without decay.</param>
-public sealed class ImtlL(int objectives, TradeOffSettings? settings = null) : LearnedScales("imtl-l", objectives, settings)
+/// <param name="lossFloor">Losses below it are taken as this value; see <see cref="LossFloor"/>.</param>
+public sealed class ImtlL(int objectives, TradeOffSettings? settings = null, double lossFloor = LossFloor.Default)
+    : LearnedScales("imtl-l", objectives, settings, lossFloor)
 {
     /// <inheritdoc/>
     protected override double Coefficient(double s) => Math.Exp(s);

@@ -7,8 +7,9 @@ namespace DtoKd.Training.Balancing;
 /// <summary>Uncertainty weighting: each objective has a learned noise that divides its loss.</summary>
 /// <param name="objectives">K, at least 1.</param>
 /// <param name="settings">What steps s; null for Adam at 0.025 without decay.</param>
-public sealed class Uncertainty(int objectives, TradeOffSettings? settings = null)
-    : LearnedScales("uncertainty", objectives, settings)
+/// <param name="lossFloor">Losses below it are taken as this value; see <see cref="LossFloor"/>.</param>
+public sealed class Uncertainty(int objectives, TradeOffSettings? settings = null, double lossFloor = LossFloor.Default)
+    : LearnedScales("uncertainty", objectives, settings, lossFloor)
 {
     /// <inheritdoc/>
     protected override double Coefficient(double s) => 0.5 * Math.Exp(-s);
