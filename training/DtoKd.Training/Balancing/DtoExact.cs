@@ -39,10 +39,8 @@ public class DtoExact : Balancer
     private protected DtoExact(string name, int objectives, double lossFloor, double vanishRatio)
         : base(name, objectives)
     {
-        if (!(vanishRatio >= 0 && vanishRatio < 1))
-            throw new ArgumentOutOfRangeException(nameof(vanishRatio), vanishRatio, "the vanish ratio lies in [0, 1)");
         _lossFloor = LossFloor.Check(lossFloor);
-        _vanishRatio = vanishRatio;
+        _vanishRatio = VanishedObjectives.CheckRatio(vanishRatio);
         _losses = new double[objectives];
         _gram = new double[objectives * objectives];
         _norms = new double[objectives];
@@ -60,20 +58,9 @@ public class DtoExact : Balancer
     protected override void Decide(in StepSignals signals, StepWeights weights)
     {
         LossFloor.Apply(_lossFloor, signals.Losses, _losses, weights.Floored);
-        double longest = 0;
         for (int k = 0; k < Objectives; k++)
-        {
             _norms[k] = Math.Sqrt(Math.Max(0, signals.Gram[k * Objectives + k])) / _losses[k];
-            longest = Math.Max(longest, _norms[k]);
-        }
-        int kept = 0;
-        for (int k = 0; k < Objectives; k++)
-        {
-            // With every gradient zero there is nothing to protect: all stay, and the weights are even.
-            weights.Dropped[k] = longest > 0 && _norms[k] <= _vanishRatio * longest;
-            if (!weights.Dropped[k])
-                _kept[kept++] = k;
-        }
+        int kept = VanishedObjectives.Drop(_vanishRatio, _norms, weights.Dropped, _kept);
         for (int s = 0; s < kept; s++)
         {
             for (int t = 0; t < kept; t++)

@@ -8,7 +8,7 @@ namespace DtoKd.Training.Balancing;
 public abstract class GramBalancer : Balancer
 {
     private readonly double _vanishRatio;
-    private readonly double[] _gram, _losses, _coefficients, _pi;
+    private readonly double[] _norms, _gram, _losses, _coefficients, _pi;
     private readonly int[] _kept;
 
     /// <summary>For the rules.</summary>
@@ -20,9 +20,8 @@ public abstract class GramBalancer : Balancer
     protected GramBalancer(string name, int objectives, double vanishRatio = DtoExact.DefaultVanishRatio)
         : base(name, objectives)
     {
-        if (!(vanishRatio >= 0 && vanishRatio < 1))
-            throw new ArgumentOutOfRangeException(nameof(vanishRatio), vanishRatio, "the vanish ratio lies in [0, 1)");
-        _vanishRatio = vanishRatio;
+        _vanishRatio = VanishedObjectives.CheckRatio(vanishRatio);
+        _norms = new double[objectives];
         _gram = new double[objectives * objectives];
         _losses = new double[objectives];
         _coefficients = new double[objectives];
@@ -47,19 +46,16 @@ public abstract class GramBalancer : Balancer
     {
         double largest = 0;
         for (int k = 0; k < Objectives; k++)
-            largest = Math.Max(largest, signals.Gram[k * Objectives + k]);
-        // An even exponent, so that norms are scaled without rounding too.
-        int exponent = largest > 0 ? Math.ILogB(largest) & ~1 : 0;
-        int n = 0;
-        for (int k = 0; k < Objectives; k++)
         {
-            // The square root first: the square of the ratio may fall below the smallest number.
-            double norm = Math.Sqrt(Math.Max(0, signals.Gram[k * Objectives + k]));
-            weights.Dropped[k] = largest > 0 && norm <= _vanishRatio * Math.Sqrt(largest);
-            if (!weights.Dropped[k])
-                _kept[n++] = k;
+            double square = Math.Max(0, signals.Gram[k * Objectives + k]);
+            largest = Math.Max(largest, square);
+            // Norms, not squares, are compared: the square of the ratio may fall below the smallest number.
+            _norms[k] = Math.Sqrt(square);
         }
 
+        // An even exponent, so that norms are scaled without rounding too.
+        int exponent = largest > 0 ? Math.ILogB(largest) & ~1 : 0;
+        int n = VanishedObjectives.Drop(_vanishRatio, _norms, weights.Dropped, _kept);
         for (int s = 0; s < n; s++)
         {
             _losses[s] = signals.Losses[_kept[s]];

@@ -6,7 +6,7 @@ namespace DtoKd.Training.Balancing;
 /// </summary>
 public static class LossFloor
 {
-    /// <summary>1e-8 of a loss: far below any loss a batch ends at, and what FAMO's authors add for the same reason.</summary>
+    /// <summary>1e-8, in the loss's unit: far below any loss a batch ends at, and what FAMO's authors add for the same reason.</summary>
     public const double Default = 1e-8;
 
     internal static double Check(double floor) => floor > 0 && double.IsFinite(floor)

@@ -89,11 +89,11 @@ internal sealed class QueuedStep(Device device, int objectives) : IDisposable
     public void Read()
     {
         Readings.Send();
-        Understand();
+        Receive();
     }
 
-    /// <summary>Puts the numbers where they belong; waits for those that were sent.</summary>
-    public void Understand()
+    /// <summary>Waits for the numbers that were sent, and puts them where they belong.</summary>
+    public void Receive()
     {
         var values = Readings.Values;
         if (_losses.Count > 0)

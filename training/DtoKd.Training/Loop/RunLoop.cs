@@ -65,7 +65,9 @@ internal sealed class RunLoop(Device device, RunFolder folder, MetricsLogs logs,
             observer.EpochDone(epoch);
         }
 
-        // Tells of all steps but so many.
+        observer.RunFinished(run);
+
+        // Reports the steps that were asked for, except the last few, which the device may still be computing.
         void Report(int ahead)
         {
             while (trainer.Queued > ahead)
@@ -77,8 +79,6 @@ internal sealed class RunLoop(Device device, RunFolder folder, MetricsLogs logs,
                 observer.StepDone(record, report.Images);
             }
         }
-
-        observer.RunFinished(run);
     }
 }
 

@@ -71,7 +71,7 @@ public sealed class Trainer : IDisposable
     // One for each objective where gradients are compared, else one; the first ends up with the mixture.
     private readonly GradStore[] _stores;
 
-    // The gradient of a batch's part behind the first, before it is added.
+    // The gradient of a batch's later part, before it is added to those of the parts before.
     private readonly GradStore? _part;
     private readonly UpdateScale _scale;
 
@@ -79,7 +79,7 @@ public sealed class Trainer : IDisposable
     private readonly QueuedStep[] _records;
     private readonly Queue<QueuedStep> _queued = [];
 
-    // Of a look at losses that is no step.
+    // For looking at losses without taking a step.
     private readonly QueuedStep _look;
     private readonly int _objectives;
 
@@ -201,7 +201,7 @@ public sealed class Trainer : IDisposable
     public StepReport Report()
     {
         var record = _queued.Dequeue();
-        record.Understand();
+        record.Receive();
         double squaredNorm = record.Readings.Values[record.SquaredNorm];
         try
         {
@@ -338,7 +338,7 @@ public sealed class Trainer : IDisposable
         return record.Weights;
     }
 
-    /// <summary>What is told of the step's geometry is that of the parameters' gradients, where known.</summary>
+    /// <summary>What is reported of the step: the geometry is that of the parameters' gradients, where they are known.</summary>
     private TradeOffDiagnostics TradeOff(QueuedStep record) =>
         TradeOffDiagnostics.Measure(new StepSignals(record.Losses, record.Gram), record.Weights!, _task.Task);
 
