@@ -135,6 +135,26 @@ public class ThreadTeamTests
     }
 
     [Theory]
+    [InlineData(2, 0)]
+    [InlineData(2, 4)]
+    [InlineData(3, 7)]
+    public void While_one_block_waits_others_run_all_the_rest(int threads, int waiting)
+    {
+        const int Blocks = 8;
+        using var team = new ThreadTeam(threads);
+        using var othersRan = new CountdownEvent(Blocks - 1);
+        bool inTime = false;
+        team.For(Blocks, block =>
+        {
+            if (block == waiting)
+                inTime = othersRan.Wait(TimeSpan.FromMinutes(1));
+            else
+                othersRan.Signal();
+        });
+        Assert.True(inTime, "the blocks next to one that waits were left to its thread");
+    }
+
+    [Theory]
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(7)]

@@ -7,8 +7,10 @@ namespace DtoKd.Engine.Cpu;
 /// workers at all.
 /// </summary>
 /// <remarks>
-/// Which thread runs which block is left to chance; what a block computes is not. Kernels cut their work by shape, never by
-/// the number of threads, so results are the same bytes for any team.
+/// Blocks are dealt out in runs of neighbours, the first run to the caller, and a thread that has none left takes from the others.
+/// So the same images mostly meet the same thread in one operation after another: often the cores share no cache, and what another
+/// core has written comes from as far as memory. What a block computes does not depend on the thread. Kernels cut their work by
+/// shape, never by the number of threads, so results are the same bytes for any team.
 /// A worker that finds no work spins for a bounded number of turns, to cover the gap between two operations of a training step,
 /// then sleeps, so that an idle program and a second process on the machine are not disturbed.
 /// </remarks>
@@ -22,7 +24,7 @@ public sealed class ThreadTeam : IDisposable
     private readonly Thread[] _workers;
     private readonly SemaphoreSlim _wake = new(0);
     private readonly Lock _oneCaller = new();
-    private readonly Loop _loop = new();
+    private readonly Loop _loop;
     private volatile int _sleepers;
     private volatile bool _stopping;
 
@@ -32,10 +34,12 @@ public sealed class ThreadTeam : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         Threads = threads;
+        _loop = new Loop(threads);
         _workers = new Thread[threads - 1];
         for (int i = 0; i < _workers.Length; i++)
         {
-            _workers[i] = new Thread(Work) { IsBackground = true, Name = $"dtokd worker {i + 1}" };
+            int member = i + 1;
+            _workers[i] = new Thread(() => Work(member)) { IsBackground = true, Name = $"dtokd worker {i + 1}" };
             _workers[i].Start();
         }
     }
@@ -105,7 +109,7 @@ public sealed class ThreadTeam : IDisposable
                 _wake.Release(sleepers);
 
             _insideBlock = true;
-            _loop.TakeBlocks();
+            _loop.TakeBlocks(0);
             _insideBlock = false;
             _loop.End();
         }
@@ -115,52 +119,57 @@ public sealed class ThreadTeam : IDisposable
         }
     }
 
-    private void Work()
+    private void Work(int member)
     {
         _insideBlock = true;
         while (!_stopping)
         {
-            _loop.TakeBlocks();
-            AwaitBlocks();
+            int begun = _loop.Begun;
+            _loop.TakeBlocks(member);
+            AwaitLoop(begun);
         }
     }
 
-    /// <summary>Returns when there are blocks to take, when the team stops, and at times for nothing.</summary>
-    private void AwaitBlocks()
+    /// <summary>Returns when more than so many loops have begun, when the team stops, and at times for nothing.</summary>
+    private void AwaitLoop(int begun)
     {
         for (int spins = 0; spins < SpinsBeforeSleep; spins++)
         {
-            if (_loop.HasBlocks || _stopping)
+            if (_loop.Begun != begun || _stopping)
                 return;
             Thread.SpinWait(10);
         }
 
         Interlocked.Increment(ref _sleepers);
-        if (!_loop.HasBlocks && !_stopping)
+        if (_loop.Begun == begun && !_stopping)
             _wake.Wait();
         Interlocked.Decrement(ref _sleepers);
     }
 
     /// <summary>The loop under way. One object serves all of a team's loops, one after another: a step has hundreds.</summary>
     /// <remarks>
-    /// A worker may come late, when its loop has ended or the next one has begun. It has a block only if it counted <c>_left</c> down
-    /// from above 0; <see cref="Begin(int, Action{int})"/> makes that count the last of all, and <see cref="End"/> waits until every
-    /// block that was taken has run. So whoever has a block reads the body and the bounds of that block's loop, and nobody reads them
-    /// while they change. A late worker gets nothing, or a block of the loop that has begun since, which is as good.
+    /// A worker may come late, when its loop has ended or the next one has begun. It has a block only if it took it out of a member's
+    /// range; <see cref="Begin(int, Action{int})"/> fills the ranges after all else, and <see cref="End"/> waits until every block that
+    /// was taken has run. So whoever has a block reads the body and the bounds of that block's loop, and nobody reads them while they
+    /// change. A late worker gets nothing, or a block of the loop that has begun since, which is as good.
     /// </remarks>
-    private sealed class Loop
+    private sealed class Loop(int members)
     {
+        // Two lines of the cache, which are fetched in pairs.
+        private const int Stride = 128 / sizeof(long);
+
+        // For each member its blocks that are left: the first, and in the upper half the one behind the last.
+        private readonly long[] _ranges = new long[members * Stride];
         private Action<int>? _body;
         private Action<long, long>? _rangeBody;
-        private int _blocks;
         private long _length;
         private long _grain;
         private ExceptionDispatchInfo? _failure;
         private int _unfinished;
-        private int _left;
+        private int _begun;
 
-        /// <summary>Whether there are blocks that nobody has taken.</summary>
-        public bool HasBlocks => Volatile.Read(ref _left) > 0;
+        /// <summary>The number of loops that have begun.</summary>
+        public int Begun => Volatile.Read(ref _begun);
 
         public void Begin(int blocks, Action<int> body)
         {
@@ -174,23 +183,29 @@ public sealed class ThreadTeam : IDisposable
             Begin(pieces);
         }
 
-        /// <summary>Runs blocks until all are taken.</summary>
-        public void TakeBlocks()
+        /// <summary>Runs blocks until all are taken: first those of the member's own range.</summary>
+        public void TakeBlocks(int member)
         {
-            int left;
-            while (HasBlocks && (left = Interlocked.Decrement(ref _left)) >= 0)
+            int ran = 0;
+            for (int i = 0; i < members; i++)
             {
-                try
+                while (TryTake((member + i) % members, fromStart: i == 0, out int block))
                 {
-                    Run(_blocks - 1 - left);
-                }
-                catch (Exception exception)
-                {
-                    _failure ??= ExceptionDispatchInfo.Capture(exception);
-                }
+                    try
+                    {
+                        Run(block);
+                    }
+                    catch (Exception exception)
+                    {
+                        _failure ??= ExceptionDispatchInfo.Capture(exception);
+                    }
 
-                Interlocked.Decrement(ref _unfinished);
+                    ran++;
+                }
             }
+
+            if (ran > 0)
+                Interlocked.Add(ref _unfinished, -ran);
         }
 
         /// <summary>Waits for the blocks that others run.</summary>
@@ -207,9 +222,30 @@ public sealed class ThreadTeam : IDisposable
 
         private void Begin(int blocks)
         {
-            _blocks = blocks;
             _unfinished = blocks;
-            Volatile.Write(ref _left, blocks);
+            for (int member = 0; member < members; member++)
+                Volatile.Write(ref _ranges[member * Stride], Start(member) | (Start(member + 1) << 32));
+
+            Volatile.Write(ref _begun, _begun + 1);
+
+            long Start(int member) => (((long)blocks * member) + members - 1) / members;
+        }
+
+        private bool TryTake(int member, bool fromStart, out int block)
+        {
+            ref long range = ref _ranges[member * Stride];
+            long seen = Volatile.Read(ref range);
+            while (true)
+            {
+                int start = (int)seen, end = (int)(seen >> 32);
+                block = fromStart ? start : end - 1;
+                if (start >= end)
+                    return false;
+                long was = Interlocked.CompareExchange(ref range, fromStart ? seen + 1 : seen - (1L << 32), seen);
+                if (was == seen)
+                    return true;
+                seen = was;
+            }
         }
 
         private void Run(int block)

@@ -174,14 +174,15 @@ internal static unsafe class Gemm
     {
         var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, team.Threads);
         float* buffer = PackBuffers.B(plan.SlabLength);
+        int* taken = stackalloc int[plan.Counters];
         for (int slab = 0; slab < plan.Slabs; slab++)
         {
             plan.Select(slab, buffer);
             team.For(plan.PackTasks, task => plan.Pack(task));
-            int taken = 0;
-            team.For(Math.Min(team.Threads, plan.Units), _ =>
+            new Span<int>(taken, plan.Counters).Clear();
+            team.For(Math.Min(team.Threads, plan.Units), member =>
             {
-                while (plan.Take(ref taken, out var share))
+                while (plan.Take(member, taken, out var share))
                     plan.Compute(share);
             });
         }
@@ -195,13 +196,14 @@ internal static unsafe class Gemm
             return;
         var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, threads: 1);
         float* buffer = PackBuffers.B(plan.SlabLength);
+        int* taken = stackalloc int[plan.Counters];
         for (int slab = 0; slab < plan.Slabs; slab++)
         {
             plan.Select(slab, buffer);
             for (int task = 0; task < plan.PackTasks; task++)
                 plan.Pack(task);
-            int taken = 0;
-            while (plan.Take(ref taken, out var share))
+            *taken = 0;
+            while (plan.Take(0, taken, out var share))
                 plan.Compute(share);
         }
     }

@@ -29,6 +29,9 @@ internal unsafe struct GemmPlan<TKernel>
     // The last panels are cut across the slab too, so that threads end nearly together.
     private const int MostParts = 4;
 
+    // Two lines of the cache: neighbours are fetched in pairs.
+    private const int CounterStride = 32;
+
     // 4 KiB: at multiples of that all rows lie in one set of an L1 of 32 KiB, and drive one another out.
     private const int SetStride = 1024;
 
@@ -98,7 +101,7 @@ internal unsafe struct GemmPlan<TKernel>
         _most = Math.Max(1, TKernel.BlockLines / _own.Width);
         _fewest = (int)Math.Clamp(FlopsPerShare / flops, 1, _most);
         _parts = (int)Math.Clamp(flops / FlopsPerShare, 1, Math.Min(MostParts, sharedPanels));
-        _tail = threads == 1 || _parts == 1 ? 0 : Math.Min(panels, 2 * threads);
+        _tail = threads == 1 || _parts == 1 ? 0 : 2;
     }
 
     /// <summary>Slabs of the shared operand, to be taken in order.</summary>
@@ -110,7 +113,7 @@ internal unsafe struct GemmPlan<TKernel>
         : _blocks;
 
     /// <summary>Shares of a slab's work if each is as small as can be: no more threads than that have work.</summary>
-    public readonly int Units => Pieces(_own.Lines, _own.Width) + (_tail * (_parts - 1));
+    public readonly int Units => Pieces(_own.Lines, _own.Width) + (Math.Min(Pieces(_own.Lines, _own.Width), _tail * _threads) * (_parts - 1));
 
     /// <summary>Elements of the buffer for a packed slab.</summary>
     public readonly long SlabLength => _shared.InPlace && _shared.LinesInPlace(_shared.Lines) == _shared.Lines
@@ -140,32 +143,51 @@ internal unsafe struct GemmPlan<TKernel>
             PackedPanel(block, line));
     }
 
-    /// <summary>Takes the next share of the slab's work.</summary>
-    /// <param name="taken">What all threads have taken so far, from 0 on.</param>
+    /// <summary>Elements of the counters that <see cref="Take"/> needs, 0 at first.</summary>
+    public readonly int Counters => _threads * CounterStride;
+
+    /// <summary>Takes the next share of the slab's work: of the member's own section or, when that is done, of another's.</summary>
+    /// <param name="member">Which of the team's threads asks.</param>
+    /// <param name="taken">What has been taken so far of each section.</param>
     /// <param name="share">The share.</param>
     /// <returns>Whether there was one left.</returns>
-    /// <remarks>Shares become smaller towards the end, so that no thread waits long for the last one.</remarks>
-    public readonly bool Take(ref int taken, out GemmShare share)
+    public readonly bool Take(int member, int* taken, out GemmShare share)
     {
-        int panels = Pieces(_own.Lines, _own.Width), whole = panels - _tail;
+        for (int i = 0; i < _threads; i++)
+        {
+            int section = (member + i) % _threads;
+            if (TakeOf(section, ref taken[section * CounterStride], out share))
+                return true;
+        }
+
+        share = default;
+        return false;
+    }
+
+    // Shares become smaller towards the end of a section, so that no thread waits long for the last one.
+    private readonly bool TakeOf(int section, ref int taken, out GemmShare share)
+    {
+        int panels = Pieces(_own.Lines, _own.Width);
+        int start = (int)((long)panels * section / _threads), end = (int)((long)panels * (section + 1) / _threads);
+        int whole = Math.Max(start, end - _tail);
         while (true)
         {
-            int unit = Volatile.Read(ref taken);
+            int unit = Volatile.Read(ref taken), panel = start + unit;
             int count = 1;
-            if (unit < whole)
+            if (panel < whole)
             {
-                count = _threads == 1 ? _most : Math.Clamp((panels - unit) / (2 * _threads), _fewest, _most);
-                count = Math.Min(count, whole - unit);
-                share = new GemmShare(unit, count, 0, _lines);
+                count = _threads == 1 ? _most : Math.Clamp((end - panel) / 2, _fewest, _most);
+                count = Math.Min(count, whole - panel);
+                share = new GemmShare(panel, count, 0, _lines);
             }
             else
             {
-                int part = (unit - whole) % _parts;
+                int cut = panel - whole, part = cut % _parts;
                 share = new GemmShare(
-                    whole + ((unit - whole) / _parts), 1, Start(_lines, _shared.Width, part, _parts), Start(_lines, _shared.Width, part + 1, _parts));
+                    whole + (cut / _parts), 1, Start(_lines, _shared.Width, part, _parts), Start(_lines, _shared.Width, part + 1, _parts));
             }
 
-            if (share.Panel >= panels)
+            if (share.Panel >= end)
                 return false;
             if (Interlocked.CompareExchange(ref taken, unit + count, unit) == unit)
                 return true;
@@ -180,8 +202,8 @@ internal unsafe struct GemmPlan<TKernel>
         // Of an operand read in place, only an incomplete last panel is packed.
         int inPlace = _own.LinesInPlace(lines);
         float* packed = PackBuffers.A(PanelsLength(lines - inPlace, _own.Width, _depth) + Packing.Overrun);
-        // What this thread takes next is only likely, and a wrong guess costs little.
-        int nextFirst = first + (share.Panels * _own.Width * _threads);
+        // Likely the thread's next share.
+        int nextFirst = first + (share.Panels * _own.Width);
 
         for (int block = 0; block < _blocks; block++)
         {

@@ -73,8 +73,8 @@ internal static unsafe class ConvPanels
                 int part = task % parts, group = task / parts % g.Groups;
                 long first = task / parts / g.Groups * (long)perBlock * TKernel.Columns;
                 int count = (int)Math.Min(perBlock * TKernel.Columns, pixels - first);
-                // What this thread takes next is only likely, and a wrong guess costs little.
-                long next = first + ((long)perBlock * TKernel.Columns * device.Team.Threads);
+                // Likely the thread's next block.
+                long next = first + ((long)perBlock * TKernel.Columns);
                 Block<V, TKernel>(
                     g, source, group, part * perPart, Math.Min(perPart, panels - (part * perPart)), panels, first, count, next, depth, x,
                     w, packed, stored, y);
