@@ -13,6 +13,9 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
 {
     private const long Grain = 16384;
 
+    // How far ahead in a plane's elements: of small planes the next channel would be needed before it has come.
+    private const long FetchedPlanes = 800;
+
     // Below this size, cutting a plane into vectors costs more than its elements.
     private const long SmallPlane = 8;
 
@@ -62,7 +65,7 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
                 if (norm.Batch)
                     (mean[c], variance[c]) = MeanAndVariance<V>(px + (c * extent.Plane), extent);
                 var channel = new Channel(norm, c);
-                long ahead = Ahead(norm, c, end);
+                long ahead = Ahead(extent, c);
                 for (long n = 0; n < extent.Samples; n++)
                 {
                     long at = ((n * extent.Channels) + c) * extent.Plane;
@@ -99,7 +102,7 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
                     double shift = norm.Batch ? -scale * sum / extent.PerChannel : 0;
                     Input<V>(
                         channel, pdz + at, px + at, py == null ? null : py + at, input.Tensor.Pointer<float>() + at, slope, shift,
-                        recomputes, extent, input.Accumulate, Ahead(norm, c, end));
+                        recomputes, extent, input.Accumulate, Ahead(extent, c));
                 }
 
                 Put(dweight, c, product * channel.Rstd);
@@ -113,15 +116,14 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
     private static long GrainOf(BatchNormExtent extent) => Math.Max(1, Grain / Math.Max(1, extent.PerChannel));
 
     /// <summary>
-    /// How far on lies the channel that the thread takes after <paramref name="c"/>: the next of its block, or likely the first of
-    /// the block after those of the other threads; 0 if there is none. While a channel comes from the caches, for the second time,
-    /// the next one can come from memory.
+    /// How far on lies a channel that will be read soon, 0 if there is none. While a channel comes from the caches, for the second
+    /// time, that one can come from memory. It is mostly for the same thread (<see cref="ThreadTeam"/>): were it for another that
+    /// writes there, its lines would travel between the cores.
     /// </summary>
-    private static long Ahead(BatchNormInputs norm, long c, long end)
+    private static long Ahead(BatchNormExtent extent, long c)
     {
-        var extent = norm.Extent;
-        long next = c + 1 < end ? c + 1 : end + (GrainOf(extent) * (Team(norm).Threads - 1));
-        return next < extent.Channels ? (next - c) * extent.Plane : 0;
+        long channels = Math.Max(1, FetchedPlanes / extent.Plane);
+        return c + channels < extent.Channels ? channels * extent.Plane : 0;
     }
 
     private static void Put(GradTarget? target, long c, double value)
@@ -153,21 +155,52 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
             return ((float)mean, (float)(squares / extent.PerChannel));
         }
 
-        for (long n = 0; n < extent.Samples; n++)
+        long planes = Math.Max(1, LaneRow.Piece / extent.Plane), done = 0;
+        for (long n = 0; n < extent.Samples; n += planes)
         {
-            float* plane = x + (n * step);
-            double planeMean = LaneRow.Sum<V, Element<V>>(default, plane, plane, extent.Plane) / extent.Plane;
+            long run = Math.Min(planes, extent.Samples - n), count = run * extent.Plane;
+            float* start = x + (n * step);
+            double runMean = SumOfPlanes<V, Element<V>>(default, 0, start, step, run, extent.Plane) / count;
             // The deviations are taken from a float; what that is off the mean is corrected for.
-            float centre = (float)planeMean;
-            double off = planeMean - centre;
-            squares += LaneRow.Sum<V, SquaredDeviation<V>>(new(V.Of(centre)), plane, plane, extent.Plane);
-            squares -= off * off * extent.Plane;
-            double difference = planeMean - mean;
-            mean += difference / (n + 1);
-            squares += difference * difference * extent.Plane * n / (n + 1);
+            float centre = (float)runMean;
+            double off = runMean - centre;
+            squares += SumOfPlanes<V, SquaredDeviation<V>>(new(V.Broadcast(centre)), centre, start, step, run, extent.Plane);
+            squares -= off * off * count;
+            double difference = runMean - mean;
+            mean += difference * count / (done + count);
+            squares += difference * difference * count * done / (done + count);
+            done += count;
         }
 
         return ((float)mean, (float)(squares / extent.PerChannel));
+    }
+
+    // The sum of a term over neighbouring planes, at most a piece of them or one; the term of what is missing is 0.
+    private static double SumOfPlanes<V, TTerm>(in TTerm term, float missing, float* x, long stride, long planes, long plane)
+        where V : unmanaged, IFloatLane<V>
+        where TTerm : struct, ITerm<V>
+    {
+        if (planes == 1)
+            return LaneRow.Sum<V, TTerm>(term, x, x, plane);
+        V sum = V.Of(0), second = sum;
+        for (long n = 0; n < planes; n++, x += stride)
+        {
+            long i = 0;
+            for (; i + (2 * V.Width) <= plane; i += 2 * V.Width)
+            {
+                V a = V.Load(x + i), b = V.Load(x + i + V.Width);
+                sum += term.Of(a, a);
+                second += term.Of(b, b);
+            }
+
+            for (; i < plane; i += V.Width)
+            {
+                var a = LaneRow.Load<V>(x + i, plane - i, missing);
+                sum += term.Of(a, a);
+            }
+        }
+
+        return V.Sum(sum + second);
     }
 
     private static void Normalise<V>(Channel channel, float* x, float* residual, float* y, bool relu, long count, long ahead)
@@ -178,6 +211,9 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
         {
             long left = count - i;
             LaneRow.Fetch(x + i + ahead);
+            LaneRow.Fetch(y + i + ahead);
+            if (residual != null)
+                LaneRow.Fetch(residual + i + ahead);
             var value = V.MultiplyAdd(LaneRow.Load<V>(x + i, left) - m, s, b);
             if (residual != null)
                 value += LaneRow.Load<V>(residual + i, left);
@@ -250,6 +286,8 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
                 LaneRow.Fetch(x + i + ahead);
                 if (y != null)
                     LaneRow.Fetch(y + i + ahead);
+                if (dx != dz)
+                    LaneRow.Fetch(dx + i + ahead);
                 V d = LaneRow.Load<V>(dz + i, left), centred = LaneRow.Load<V>(x + i, left) - m;
                 if (recomputes)
                     d = Gate(d, V.MultiplyAdd(centred, s, b));
