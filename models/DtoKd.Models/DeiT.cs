@@ -98,7 +98,6 @@ public sealed class DeiT : VisionModel
     /// <inheritdoc/>
     public override ModelOutput Forward(Tensor images, bool withFeatures = false)
     {
-        var step = images.Step!;
         int batch = images.Shape[0];
         List<Tensor> features = [], representation = [];
         var x = Embed(images);

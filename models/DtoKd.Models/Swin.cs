@@ -21,7 +21,6 @@ public sealed class Swin : VisionModel
     private const double Epsilon = 1e-5;
     private const int MlpRatio = 4;
 
-    private readonly SwinConfig _config;
     private readonly Conv2d _patches;
     private readonly LayerNorm _patchNorm;
     private readonly Stage[] _stages;
@@ -35,7 +34,6 @@ public sealed class Swin : VisionModel
     /// <exception cref="ArgumentException">Heads do not divide the tokens, or the image is smaller than a patch.</exception>
     public Swin(ParameterScope scope, ImageSpec spec, SwinConfig config)
     {
-        _config = config;
         int rows = spec.Height / config.PatchSize, columns = spec.Width / config.PatchSize;
         if (rows == 0 || columns == 0 || rows * config.PatchSize != spec.Height || columns * config.PatchSize != spec.Width)
             throw new ArgumentException($"patches of {config.PatchSize} do not tile images of {spec.Height} x {spec.Width}");

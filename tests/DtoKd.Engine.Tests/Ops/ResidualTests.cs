@@ -17,8 +17,8 @@ public class ResidualTests
     [InlineData(6, 0.0)]
     public void Values_and_gradients_are_those_of_drop_path(ulong seed, double p)
     {
-        var expected = Run(seed, p, (x, branch) => x + Op.DropPath(branch(x), p));
-        var actual = Run(seed, p, (x, branch) => Op.Residual(x, y => branch(y), p));
+        var expected = Run(seed, (x, branch) => x + Op.DropPath(branch(x), p));
+        var actual = Run(seed, (x, branch) => Op.Residual(x, y => branch(y), p));
         for (int i = 0; i < expected.Length; i++)
         {
             double scale = expected[i].Max(Math.Abs);
@@ -35,8 +35,8 @@ public class ResidualTests
     public void A_branch_may_be_added_to_something_else_than_what_it_reads(ulong seed, double p)
     {
         static Tensor First(Tensor x) => Op.Slice(x, 1, 0, 2);
-        var expected = Run(seed, p, (x, branch) => First(x) + Op.DropPath(First(branch(x)), p));
-        var actual = Run(seed, p, (x, branch) => Op.Residual(x, samples => First(branch(samples)), p, First(x)));
+        var expected = Run(seed, (x, branch) => First(x) + Op.DropPath(First(branch(x)), p));
+        var actual = Run(seed, (x, branch) => Op.Residual(x, samples => First(branch(samples)), p, First(x)));
         for (int i = 0; i < expected.Length; i++)
         {
             Assert.Equal(expected[i].Length, actual[i].Length);
@@ -54,7 +54,7 @@ public class ResidualTests
     {
         static Tensor Scale(Tensor x) => Op.Slice(Op.Slice(x, 0, 0, 1), 1, 0, 1);
         double[][] Of(Func<Tensor, Tensor, Addend> branch) =>
-            Run(seed, p, (x, layers) => Op.Residual(x, y => branch(layers(y), Op.Reshape(Op.Expand(Scale(x), [1, Size, Size]), [Size, Size])), p));
+            Run(seed, (x, layers) => Op.Residual(x, y => branch(layers(y), Op.Reshape(Op.Expand(Scale(x), [1, Size, Size]), [Size, Size])), p));
         Assert.Equal(Of((y, w) => Op.Linear(y, w)), Of((y, w) => Addend.Linear(y, w)));
         Assert.Equal(Of((y, w) => Op.Mlp(y, w, null, w, null)), Of((y, w) => Addend.Mlp(y, w, null, w, null)));
     }
@@ -65,7 +65,7 @@ public class ResidualTests
     public void Only_kept_samples_go_through_the_branch(ulong seed, double p)
     {
         int computed = -1;
-        var y = Run(seed, p, (x, branch) => Op.Residual(
+        var y = Run(seed, (x, branch) => Op.Residual(
             x,
             samples =>
             {
@@ -73,7 +73,7 @@ public class ResidualTests
                 return branch(samples);
             },
             p))[0];
-        var x = Run(seed, p, (x, _) => x)[0];
+        var x = Run(seed, (x, _) => x)[0];
         int changed = Enumerable.Range(0, Samples).Count(i => Enumerable.Range(i * Tokens * Size, Tokens * Size).Any(k => x[k] != y[k]));
         Assert.Equal(changed, computed);
         Assert.True(computed < Samples);
@@ -120,7 +120,7 @@ public class ResidualTests
     }
 
     // The result, and the gradients of the input and of the branch's weight, bias, and norm.
-    private static double[][] Run(ulong seed, double p, Func<Tensor, Func<Tensor, Tensor>, Tensor> block)
+    private static double[][] Run(ulong seed, Func<Tensor, Func<Tensor, Tensor>, Tensor> block)
     {
         using var device = new CpuDevice(2);
         using var step = Step.Training(device, seed, 2);

@@ -125,7 +125,9 @@ public sealed class GpuDevice : Device
     }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">An operation since the last time the host waited met an index out of range or a singular matrix.</exception>
+    /// <exception cref="ArgumentException">
+    /// An operation since the last time the host waited met an index out of range or a singular matrix.
+    /// </exception>
     public override void Synchronize() => Faults.Synchronize();
 
     /// <inheritdoc/>

@@ -23,8 +23,6 @@ internal struct Words2(uint x, uint y)
 /// </summary>
 internal static unsafe partial class Ptx
 {
-    private const int WarpSize = 32;
-
     // What the emulator's threads of a group show each other; it runs one group at a time.
     private static readonly nint[] _addresses = new nint[1024];
     private static readonly (Words4 Left, Words2 Right)[] _factors = new (Words4, Words2)[1024];

@@ -82,7 +82,7 @@ public static partial class Op
         var rows = step.New(q.Shape.With(-1, 2), qkv.DType, "self_attention");
         AttentionKernels.For(qkv).Forward(inputs, HeadsOf(step, y, heads, 1, 0), rows);
         if (step.Tracks(qkv, bias))
-            step.Record(y, new SelfAttentionNode(qkv, inputs, heads, y, rows), qkv, bias);
+            step.Record(y, new SelfAttentionNode(inputs, heads, y, rows), qkv, bias);
         return y;
     }
 
@@ -147,18 +147,16 @@ public static partial class Op
 
     private sealed class SelfAttentionNode : Node
     {
-        private readonly Tensor _qkv;
         private readonly AttentionInputs _inputs;
         private readonly int _heads;
         private readonly Tensor? _y;
         private readonly Tensor _rows;
 
-        public SelfAttentionNode(Tensor qkv, AttentionInputs inputs, int heads, Tensor y, Tensor rows)
+        public SelfAttentionNode(AttentionInputs inputs, int heads, Tensor y, Tensor rows)
         {
-            _qkv = Save(qkv);
             _inputs = inputs.Each(Save);
             _heads = heads;
-            // The layer behind has it anyway.
+            // Costs no memory: the layer behind has saved it anyway.
             _y = y.Device.IsHost ? null : Save(y);
             _rows = Save(rows);
         }

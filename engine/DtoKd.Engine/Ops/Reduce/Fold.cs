@@ -110,7 +110,7 @@ internal static unsafe class Fold
         {
             LaneDouble result = TFold.Start;
             for (long k = 0; k < pieces; k++)
-                result = TFold.Of(result, (LaneDouble)(double)partial[(row * pieces) + k]);
+                result = TFold.Of(result, (LaneDouble)partial[(row * pieces) + k]);
             y[row] = (float)result.Value;
         }
     }

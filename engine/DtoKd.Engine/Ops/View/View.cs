@@ -65,13 +65,16 @@ public static partial class Op
         return Viewed("expand", x, shape, x.Strides.BroadcastTo(x.Shape, shape), 0, IsTracked(x) ? new ExpandNode() : null);
     }
 
-    /// <summary>Every <paramref name="stride"/>-th element from <paramref name="start"/> up to <paramref name="end"/> along an axis. A view.</summary>
+    /// <summary>
+    /// Every <paramref name="stride"/>-th element from <paramref name="start"/> up to, not including, <paramref name="end"/> along an
+    /// axis. A view. As in Python, both are clipped to the axis, and a backward range is empty.
+    /// </summary>
     /// <param name="x">Any tensor.</param>
     /// <param name="axis">The axis; negative counts from the last.</param>
     /// <param name="start">The first index; negative counts from the end.</param>
-    /// <param name="end">The index after the last; negative counts from the end; clipped to the size.</param>
+    /// <param name="end">The index after the last; negative counts from the end.</param>
     /// <param name="stride">At least 1.</param>
-    /// <exception cref="ArgumentException">No such axis, or an empty or backward range that is not allowed.</exception>
+    /// <exception cref="ArgumentException">There is no such axis, or the stride is less than 1.</exception>
     public static Tensor Slice(Tensor x, int axis, int start, int end = int.MaxValue, int stride = 1)
     {
         axis = x.Shape.Axis(axis);

@@ -18,7 +18,10 @@ internal static unsafe class PairedPanel
     /// <summary>Steps of K of which the first two are a pair.</summary>
     public const int Group = 3;
 
-    /// <summary>Elements from one row of A to the next where rows lie along K: a block of K, and as much as makes the lines of the cache odd.</summary>
+    /// <summary>
+    /// Elements from one row of A to the next where rows lie along K: a block of K and one line of the cache more. That is an odd
+    /// number of lines, so that the rows do not share the sets of the L1.
+    /// </summary>
     public const int RowStride = Gemm.DepthBlock + Width;
 
     private const int Width = 16;
