@@ -11,12 +11,16 @@ namespace DtoKd.Engine.Cpu;
 /// So the same images mostly meet the same thread in one operation after another: often the cores share no cache, and what another
 /// core has written comes from as far as memory. What a block computes does not depend on the thread. Kernels cut their work by
 /// shape, never by the number of threads, so results are the same bytes for any team.
-/// A worker that finds no work spins for a bounded number of turns, to cover the gap between two operations of a training step,
-/// then sleeps, so that an idle program and a second process on the machine are not disturbed.
+/// A worker that finds no work spins for a bounded number of turns, to cover the gap between two operations of a training step, and
+/// gives way meanwhile to whoever wants its processor; then it sleeps. So neither an idle program nor a second process on the machine
+/// is disturbed.
 /// </remarks>
 public sealed class ThreadTeam : IDisposable
 {
     private const int SpinsBeforeSleep = 2000;
+
+    // With more threads than processors, or another program, the block that is waited for may be waiting for this processor.
+    private const int SpinsBeforeYield = 32;
 
     [ThreadStatic]
     private static bool _insideBlock;
@@ -133,11 +137,14 @@ public sealed class ThreadTeam : IDisposable
     /// <summary>Returns when more than so many loops have begun, when the team stops, and at times for nothing.</summary>
     private void AwaitLoop(int begun)
     {
-        for (int spins = 0; spins < SpinsBeforeSleep; spins++)
+        for (int spins = 1; spins < SpinsBeforeSleep; spins++)
         {
             if (_loop.Begun != begun || _stopping)
                 return;
-            Thread.SpinWait(10);
+            if (spins % SpinsBeforeYield == 0)
+                Thread.Yield();
+            else
+                Thread.SpinWait(10);
         }
 
         Interlocked.Increment(ref _sleepers);
