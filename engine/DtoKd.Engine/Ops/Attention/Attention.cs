@@ -46,8 +46,11 @@ public static partial class Op
         else
         {
             // [..., heads, Nq, dv] lies in memory as [..., Nq, heads, dv].
-            var stored = result.With(-2, result[^3]).With(-3, result[^2]);
-            y = Transpose(step.New(stored, q.DType, "attention"), -2, -3);
+            var stored = step.New(result.With(-2, result[^3]).With(-3, result[^2]), q.DType, "attention");
+            var strides = stored.Strides;
+            int axis = result.Rank - 2;
+            (strides[axis], strides[axis - 1]) = (strides[axis - 1], strides[axis]);
+            y = Untracked(step, stored, result, strides);
         }
 
         var rows = step.New(q.Shape.With(-1, 2), q.DType, "attention");

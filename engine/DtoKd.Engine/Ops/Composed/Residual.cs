@@ -135,12 +135,7 @@ public static partial class Op
             }
         }
 
-        private static Tensor Samples(Step step, Tensor x, int first, int count)
-        {
-            var view = x.View(x.Shape.With(0, count), x.Strides, first * x.Strides[0], x.Origin);
-            step.Own(view);
-            return view;
-        }
+        private static Tensor Samples(Step step, Tensor x, int first, int count) => Part(step, x, 0, first, first + count);
     }
 
     private readonly struct AddTimes(double factor) : IMap

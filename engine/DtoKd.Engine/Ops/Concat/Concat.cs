@@ -24,7 +24,7 @@ public static partial class Op
         int start = 0;
         foreach (var x in tensors)
         {
-            Copy(x, Slice(y, axis, start, start + x.Shape[axis]), accumulate: false);
+            Copy(x, Part(step, y, axis, start, start + x.Shape[axis]), accumulate: false);
             start += x.Shape[axis];
         }
 

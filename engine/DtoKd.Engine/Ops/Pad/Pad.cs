@@ -26,12 +26,12 @@ public static partial class Op
 
         var y = step.New(shape, x.DType, "pad");
         y.Fill(value);
-        Tensor source = Untracked(step, x), target = y;
+        Tensor source = x, target = y;
         for (int i = 0; i < pads.Length; i += 2)
         {
             int axis = x.Shape.Rank - 1 - (i / 2), before = pads[i], after = pads[i + 1];
-            source = Slice(source, axis, Math.Max(0, -before), x.Shape[axis] - Math.Max(0, -after));
-            target = Slice(target, axis, Math.Max(0, before), shape[axis] - Math.Max(0, after));
+            source = Part(step, source, axis, Math.Max(0, -before), x.Shape[axis] - Math.Max(0, -after));
+            target = Part(step, target, axis, Math.Max(0, before), shape[axis] - Math.Max(0, after));
         }
 
         Copy(source, target, accumulate: false);

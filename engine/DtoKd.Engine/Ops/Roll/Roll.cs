@@ -23,14 +23,14 @@ public static partial class Op
         }
 
         var y = step.New(x.Shape, x.DType, "roll");
-        RollBlocks(Untracked(step, x), y, shift, 0);
+        RollBlocks(step, x, y, shift, 0);
         if (step.Tracks(x))
             step.Record(y, new RollNode(shift), x);
         return y;
     }
 
     // Along each axis that moves, the tensor falls into two blocks that stay whole.
-    private static void RollBlocks(Tensor x, Tensor y, int[] shift, int axis)
+    private static void RollBlocks(Step step, Tensor x, Tensor y, int[] shift, int axis)
     {
         while (axis < shift.Length && shift[axis] == 0)
             axis++;
@@ -40,9 +40,9 @@ public static partial class Op
             return;
         }
 
-        int cut = x.Shape[axis] - shift[axis];
-        RollBlocks(Slice(x, axis, 0, cut), Slice(y, axis, shift[axis]), shift, axis + 1);
-        RollBlocks(Slice(x, axis, cut), Slice(y, axis, 0, shift[axis]), shift, axis + 1);
+        int size = x.Shape[axis], cut = size - shift[axis];
+        RollBlocks(step, Part(step, x, axis, 0, cut), Part(step, y, axis, shift[axis], size), shift, axis + 1);
+        RollBlocks(step, Part(step, x, axis, cut, size), Part(step, y, axis, 0, shift[axis]), shift, axis + 1);
     }
 
     /// <summary>The gradient moves back.</summary>

@@ -101,6 +101,17 @@ public static partial class Op
         return view;
     }
 
+    /// <summary>
+    /// Indices <paramref name="start"/> up to <paramref name="end"/> of an axis, as above. Unlike <see cref="Slice"/> it is no operation:
+    /// the elements need not be written yet.
+    /// </summary>
+    private static Tensor Part(Step step, Tensor x, int axis, int start, int end)
+    {
+        var view = x.View(x.Shape.With(axis, end - start), x.Strides, start * x.Strides[axis], x.Origin);
+        step.Own(view);
+        return view;
+    }
+
     private static bool IsTracked(Tensor x) => x.Step is { } step && step.Tracks(x);
 
     /// <summary>A view of the step, recorded with <paramref name="node"/> if there is one.</summary>
