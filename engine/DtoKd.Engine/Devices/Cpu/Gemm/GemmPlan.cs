@@ -26,7 +26,8 @@ internal unsafe struct GemmPlan<TKernel>
     // About 10 microseconds of one thread: below that taking a share costs more than it brings.
     private const double FlopsPerShare = 1e6;
 
-    // The last panels are cut across the slab too, so that threads end nearly together.
+    // The last panels of each thread's section are cut across the slab too, so that threads end nearly together.
+    private const int TailPanels = 2;
     private const int MostParts = 4;
 
     // Two lines of the cache: neighbours are fetched in pairs.
@@ -53,6 +54,7 @@ internal unsafe struct GemmPlan<TKernel>
     private readonly int _slabBlocks;
     private readonly bool _fetchesPanels;
     private readonly int _packLines;
+    private readonly int _panels;
     private readonly int _threads;
     private readonly int _fewest;
     private readonly int _most;
@@ -96,12 +98,13 @@ internal unsafe struct GemmPlan<TKernel>
         _fetchesPanels = !readsAInPlace;
         _packLines = LinesPerTask / _shared.Width * _shared.Width;
 
-        int panels = Pieces(_own.Lines, _own.Width), sharedPanels = Math.Max(1, _slabLines / _shared.Width);
+        _panels = Pieces(_own.Lines, _own.Width);
+        int sharedPanels = Math.Max(1, _slabLines / _shared.Width);
         double flops = 2.0 * _own.Width * _slabLines * Math.Min(k, _slabBlocks * _depth);
         _most = Math.Max(1, TKernel.BlockLines / _own.Width);
         _fewest = (int)Math.Clamp(FlopsPerShare / flops, 1, _most);
         _parts = (int)Math.Clamp(flops / FlopsPerShare, 1, Math.Min(MostParts, sharedPanels));
-        _tail = threads == 1 || _parts == 1 ? 0 : 2;
+        _tail = threads == 1 || _parts == 1 ? 0 : TailPanels;
     }
 
     /// <summary>Slabs of the shared operand, to be taken in order.</summary>
@@ -113,7 +116,7 @@ internal unsafe struct GemmPlan<TKernel>
         : _blocks;
 
     /// <summary>Shares of a slab's work if each is as small as can be: no more threads than that have work.</summary>
-    public readonly int Units => Pieces(_own.Lines, _own.Width) + (Math.Min(Pieces(_own.Lines, _own.Width), _tail * _threads) * (_parts - 1));
+    public readonly int Units => _panels + (Math.Min(_panels, _tail * _threads) * (_parts - 1));
 
     /// <summary>Elements of the buffer for a packed slab.</summary>
     public readonly long SlabLength => _shared.InPlace && _shared.LinesInPlace(_shared.Lines) == _shared.Lines
@@ -167,8 +170,7 @@ internal unsafe struct GemmPlan<TKernel>
     // Shares become smaller towards the end of a section, so that no thread waits long for the last one.
     private readonly bool TakeOf(int section, ref int taken, out GemmShare share)
     {
-        int panels = Pieces(_own.Lines, _own.Width);
-        int start = (int)((long)panels * section / _threads), end = (int)((long)panels * (section + 1) / _threads);
+        int start = (int)((long)_panels * section / _threads), end = (int)((long)_panels * (section + 1) / _threads);
         int whole = Math.Max(start, end - _tail);
         while (true)
         {
