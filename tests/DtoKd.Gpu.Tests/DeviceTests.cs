@@ -22,6 +22,25 @@ public class DeviceTests
     }
 
     [Fact]
+    public void What_is_disposed_of_twice_is_given_back_once()
+    {
+        long before = Device.Pool.LiveBytes;
+        foreach (IDisposable owner in (IDisposable[])[DeviceInput.Of(Device, 64), new Readings(Device), new UpdateScale(Device)])
+        {
+            Assert.NotEqual(before, Device.Pool.LiveBytes);
+            owner.Dispose();
+            owner.Dispose();
+        }
+
+        Assert.Equal(before, Device.Pool.LiveBytes);
+        using var cpu = new CpuDevice();
+        var input = DeviceInput.Of(cpu, 64);
+        input.Dispose();
+        input.Dispose();
+        Assert.Equal(0, cpu.Pool.LiveBytes);
+    }
+
+    [Fact]
     public void Elements_travel_to_the_device_and_back()
     {
         using var step = Step.Evaluation(Device);

@@ -11,7 +11,7 @@ internal sealed class GpuReadings : IDisposable
     private Storage _numbers;
     private PinnedMemory _host;
     private int _sent;
-    private bool _faultsSent;
+    private bool _faultsSent, _disposed;
 
     public GpuReadings(GpuDevice device, int room)
     {
@@ -64,6 +64,9 @@ internal sealed class GpuReadings : IDisposable
 
     public void Dispose()
     {
+        if (_disposed)
+            return;
+        _disposed = true;
         _arrived.Wait();
         _numbers.Release();
         _host.Dispose();
@@ -78,6 +81,7 @@ internal sealed class GpuScale : IDisposable
 {
     private readonly GpuDevice _device;
     private readonly Storage _number;
+    private bool _disposed;
 
     public GpuScale(GpuDevice device)
     {
@@ -100,7 +104,13 @@ internal sealed class GpuScale : IDisposable
             Least = least,
         });
 
-    public void Dispose() => _number.Release();
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        _number.Release();
+    }
 }
 
 /// <summary>Takes a number.</summary>

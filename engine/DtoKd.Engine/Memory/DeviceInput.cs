@@ -6,6 +6,8 @@ namespace DtoKd.Engine;
 /// </summary>
 public abstract class DeviceInput : IDisposable
 {
+    private bool _disposed;
+
     private protected DeviceInput(Device device, long bytes)
     {
         Device = device;
@@ -50,12 +52,19 @@ public abstract class DeviceInput : IDisposable
     /// <summary>All that reads the room's contents has been asked for: the next <see cref="Send"/> waits for that much.</summary>
     public abstract void Release();
 
-    /// <inheritdoc/>
-    public virtual void Dispose()
+    /// <summary>Returns the room to the pool.</summary>
+    public void Dispose()
     {
+        if (_disposed)
+            return;
+        _disposed = true;
+        Close();
         Storage.Release();
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>Waits for what is under way, and lets go of what a device has beside the room.</summary>
+    private protected abstract void Close();
 }
 
 /// <summary>Input of a device in the host's memory: it is written where it is read.</summary>
@@ -72,6 +81,10 @@ internal sealed unsafe class HostInput(Device device, long bytes) : DeviceInput(
     }
 
     public override void Release()
+    {
+    }
+
+    private protected override void Close()
     {
     }
 }

@@ -43,10 +43,9 @@ internal sealed class GpuInput : DeviceInput
 
     public override void Release() => _read.Record(_device.Stream);
 
-    public override void Dispose()
+    private protected override void Close()
     {
         _arrived.Wait();
-        base.Dispose();
         _host.Dispose();
         _arrived.Dispose();
         _read.Dispose();
