@@ -1,6 +1,7 @@
 using System.CommandLine;
 using DtoKd.Cli.Options;
 using DtoKd.Models.Checkpoints;
+using DtoKd.Training.Loop;
 
 namespace DtoKd.Cli;
 
@@ -31,7 +32,8 @@ internal static class ConvertCommand
             if (File.Exists(target) && !parsed.GetValue(force))
                 throw new UsageException($"{target} exists already; --force replaces it");
             AtomicFile.RequireWritable(target);
-            foreach (string note in CheckpointConverter.Convert(parsed.GetValue(from)!, target, options))
+            using var file = Network.OpenCheckpoint(parsed.GetValue(from)!);
+            foreach (string note in CheckpointConverter.Convert(file, target, options))
                 host.Output.WriteLine(note);
             host.Output.WriteLine($"file  {Paths.Shown(target)}");
             return ExitCode.Done;

@@ -31,18 +31,17 @@ public static class CheckpointConverter
     private const string BiasTable = ".relative_position_bias_table";
 
     /// <summary>Converts a file.</summary>
-    /// <param name="from">The checkpoint, of any format that <see cref="CheckpointReader.Open"/> knows.</param>
+    /// <param name="file">The checkpoint, of any format that <see cref="CheckpointReader.Open"/> knows.</param>
     /// <param name="to">The new file; what stood there is replaced as a whole.</param>
     /// <param name="options">Names and types of the new file.</param>
     /// <returns>What was chosen and translated, one line each.</returns>
     /// <exception cref="InvalidDataException">The file is damaged, holds no tensor, or torchvision has no such network.</exception>
-    public static IReadOnlyList<string> Convert(string from, string to, ConversionOptions options)
+    public static IReadOnlyList<string> Convert(CheckpointReader file, string to, ConversionOptions options)
     {
-        using var file = CheckpointReader.Open(from);
         var names = CheckpointNames.Of(file, options.Average);
         if (names.Entries.Count == 0)
-            throw new InvalidDataException($"{from} holds no tensor to convert");
-        var map = options.To == NamingScheme.Torchvision ? MapFor(from, names) : null;
+            throw new InvalidDataException($"{file.FilePath} holds no tensor to convert");
+        var map = options.To == NamingScheme.Torchvision ? MapFor(file.FilePath, names) : null;
         var writer = new SafetensorsWriter();
         // Other formats keep a training run's settings there, which say nothing of the network.
         if (file is SafetensorsReader)

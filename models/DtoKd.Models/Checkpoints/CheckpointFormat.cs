@@ -8,6 +8,12 @@ internal static class CheckpointFormat
 {
     private const string SingleFile = "model.safetensors";
     private const int TarMagicAt = 257;
+    private const int MostNamed = 4;
+
+    private static readonly string[] _endings = [".safetensors", ".pth", ".pt"];
+
+    // As far as from a run's folder to its students' checkpoints.
+    private static readonly EnumerationOptions _below = new() { RecurseSubdirectories = true, MaxRecursionDepth = 2 };
 
     /// <summary>Opens a file, or what a folder holds.</summary>
     /// <inheritdoc cref="CheckpointReader.Open"/>
@@ -18,10 +24,10 @@ internal static class CheckpointFormat
             string? inside = ((string[])[ShardIndex.FileName, SingleFile])
                 .Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists);
             path = inside
-                ?? throw new InvalidDataException($"{path}: the folder has no {ShardIndex.FileName} and no {SingleFile}");
+                ?? throw new InvalidDataException($"{path}: the folder has no {ShardIndex.FileName} and no {SingleFile}; {Advice(path)}");
         }
-        string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
-        return Open(FileBytes.Open(path), name => FileBytes.Open(Path.Combine(folder, name)));
+        string folder = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)))!;
+        return Open(First(path, folder), name => FileBytes.Open(Path.Combine(folder, name)));
     }
 
     /// <summary>Opens what is mapped already; takes it over, also when it is refused.</summary>
@@ -48,6 +54,29 @@ internal static class CheckpointFormat
             file.Dispose();
             throw;
         }
+    }
+
+    private static FileBytes First(string path, string folder)
+    {
+        try
+        {
+            return FileBytes.Open(path);
+        }
+        catch (FileNotFoundException failure)
+        {
+            throw new FileNotFoundException($"{failure.Message}; {Advice(folder)}", failure);
+        }
+    }
+
+    /// <summary>What may have been meant: the first files with a checkpoint's ending in a folder, or a little below.</summary>
+    private static string Advice(string folder)
+    {
+        string[] found = Directory.Exists(folder)
+            ? [.. Directory.EnumerateFiles(folder, "*", _below)
+                .Where(file => _endings.Contains(Path.GetExtension(file))).Take(MostNamed)
+                .Select(file => Path.GetRelativePath(folder, file)).Order(StringComparer.Ordinal)]
+            : [];
+        return found.Length > 0 ? $"in {folder} there are {string.Join(", ", found)}" : "name a safetensors or .pth file that is there";
     }
 
     private static bool IsSafetensors(ReadOnlySpan<byte> start) =>

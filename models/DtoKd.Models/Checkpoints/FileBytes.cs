@@ -59,12 +59,12 @@ internal sealed unsafe class FileBytes : IDisposable
     }
 
     /// <summary>Maps a file; it may be replaced by a rename or removed while it is open, but not cut.</summary>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <inheritdoc cref="InputFile.Open" path="/exception"/>
     internal static FileBytes Open(string path)
     {
         if (!BitConverter.IsLittleEndian)
             throw new PlatformNotSupportedException("checkpoints are read on little-endian machines only");
-        var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, bufferSize: 0);
+        var stream = InputFile.Open(path, FileShare.Read | FileShare.Delete, bufferBytes: 0);
         try
         {
             return new FileBytes(path, stream);

@@ -95,8 +95,8 @@ public sealed class KeyMapTests : IDisposable
         var spec = new ImageSpec(3, side, side, 5);
         using var arena = Filled(model, spec, seed: 1);
         ModelFile.Save(_folder["ours"], arena, new Dictionary<string, string>());
-        CheckpointConverter.Convert(_folder["ours"], _folder["theirs"], new ConversionOptions { To = NamingScheme.Torchvision });
-        CheckpointConverter.Convert(_folder["theirs"], _folder["back"], new ConversionOptions());
+        Convert("ours", "theirs", new ConversionOptions { To = NamingScheme.Torchvision });
+        Convert("theirs", "back", new ConversionOptions());
 
         using var other = Filled(model, spec, seed: 2);
         Assert.NotEmpty(ModelFile.Load(_folder["theirs"], other));
@@ -114,12 +114,18 @@ public sealed class KeyMapTests : IDisposable
         writer.Add("x", [5], new[] { 1.00390625f, 1.01171875f, -3.1415927f, float.NaN, float.PositiveInfinity });
         writer.Add("n", [1], new long[] { 7 });
         writer.Write(_folder["in"]);
-        CheckpointConverter.Convert(_folder["in"], _folder["out"], new ConversionOptions { FloatType = SafetensorsType.BF16 });
+        Convert("in", "out", new ConversionOptions { FloatType = SafetensorsType.BF16 });
         using var file = CheckpointReader.Open(_folder["out"]);
         Assert.Equal(SafetensorsType.BF16, file["x"].Type);
         Assert.Equal(SafetensorsType.I64, file["n"].Type);
         // Halfway between 1 and 1.0078125, and between 1.0078125 and 1.015625: the even neighbour of each.
         Assert.Equal([1f, 1.015625f, -3.140625f, float.NaN, float.PositiveInfinity], file.ReadFloat32("x"));
+    }
+
+    private void Convert(string from, string to, ConversionOptions options)
+    {
+        using var file = CheckpointReader.Open(_folder[from]);
+        CheckpointConverter.Convert(file, _folder[to], options);
     }
 
     private ParameterArena Filled(string model, ImageSpec spec, ulong seed)

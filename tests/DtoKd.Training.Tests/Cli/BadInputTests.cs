@@ -66,9 +66,11 @@ public sealed class BadInputTests : IDisposable
         { "distill --student vgg16", "unknown model 'vgg16'; known are deit_micro" },
         { "distill --student regnety_mikro", "unknown model 'regnety_mikro'; did you mean regnety_micro?" },
         { "distill --student deit_tiny", "did you mean deit_tiny_patch16_224 or deit_tiny_vkd_patch16_224 or deit_tiny_distilled_patch16_224?" },
-        { "distill --teacher vgg16", "unknown model 'vgg16'; known are deit_micro" },
+        { "distill --teacher vgg16", "unknown model or file 'vgg16'; known are deit_micro" },
         { "distill --teacher-model vgg16", "unknown model 'vgg16'; known are deit_micro" },
-        { "distill --teacher nowhere.safetensors", "nowhere.safetensors" },
+        { "distill --teacher nowhere.safetensors", "there is no file nowhere.safetensors; " },
+        { "distill --teacher ./nowhere/", "there is no file ./nowhere/; " },
+        { "distill --teacher no/where.pth", "there is no file no/where.pth: there is no folder " },
         { "train --model deit_tiny_patch16_224", "8 x 8" },
         { "distill --data digitz", "unknown data 'digitz'; known are digits, mnist:FOLDER" },
         { "distill --data mnist", "unknown data 'mnist'; known are digits, mnist:FOLDER" },
@@ -115,7 +117,8 @@ public sealed class BadInputTests : IDisposable
 
     [Theory]
     [InlineData("eval --data digits", "--checkpoint")]
-    [InlineData("eval --checkpoint x.safetensors --data digits", "x.safetensors")]
+    [InlineData("eval --checkpoint x.safetensors --data digits", "there is no file x.safetensors; ")]
+    [InlineData("inspect /no/such/x.pth", "there is no file /no/such/x.pth: there is no folder /no/such; name a safetensors or .pth file that is there")]
     [InlineData("eval --checkpoint x.safetensors --data digits --batch-size 0", "--batch-size is 0")]
     [InlineData("eval --checkpoint x --data digits --image-size 32", "--image-size is for imagefolder, the data is digits")]
     [InlineData("eval --checkpoint x --data mnist:. --labels folders", "--labels is for imagefolder, the data is mnist")]
@@ -135,6 +138,48 @@ public sealed class BadInputTests : IDisposable
         // AssertRefused wants no output either: a table would have come first.
         AssertRefused($"cannot write {_temp["no/result"]}: there is no folder {_temp["no"]}", [.. arguments.Split(' '), _temp["no/result"]]);
         AssertRefused($"{_temp.FullName} is a folder", [.. arguments.Split(' '), _temp.FullName]);
+    }
+
+    [Fact]
+    public void Where_a_checkpoint_is_not_those_that_are_near_are_named()
+    {
+        string file = _temp.Write("a.pth", [1]);
+        AssertRefused($"there is no file {_temp["b"]}; in {_temp.FullName} there are a.pth", "inspect", _temp["b"]);
+        AssertRefused($"there is no file {file}/b: {file} is a file, not a folder", "inspect", $"{file}/b");
+        File.CreateSymbolicLink(_temp["link"], "nowhere");
+        AssertRefused($"there is no file {_temp["link"]}: the link leads to nowhere, which is not there", "inspect", _temp["link"]);
+        Directory.CreateDirectory(_temp["run/checkpoints/exact"]);
+        _temp.Write("run/checkpoints/exact/best.safetensors", [1]);
+        AssertRefused("; in ", "inspect", _temp["run"]);
+        AssertRefused(" there are checkpoints/exact/best.safetensors", "inspect", _temp["run"]);
+    }
+
+    [Fact]
+    public void A_teacher_is_a_file_or_folder_that_is_there_unless_a_network_has_the_name()
+    {
+        // The working folder is shared by all tests: a name of nobody else's.
+        string name = Path.GetFileName(_temp.FullName);
+        Directory.CreateDirectory(name);
+        try
+        {
+            AssertRefused($"{name}: the folder has no model.safetensors.index.json", "distill", "--teacher", name, "--output", _temp["run"]);
+        }
+        finally
+        {
+            Directory.Delete(name);
+        }
+
+        AssertRefused($"unknown model or file '{name}'", "distill", "--teacher", name, "--output", _temp["run"]);
+    }
+
+    [Fact]
+    public void A_file_that_may_not_be_read_is_named()
+    {
+        string file = _temp.Write("a.pth", [1]);
+        Assert.SkipWhen(OperatingSystem.IsWindows() || Environment.IsPrivilegedProcess, "permissions bind neither root nor Windows");
+        if (!OperatingSystem.IsWindows())
+            File.SetUnixFileMode(file, UnixFileMode.None);
+        AssertRefused($"{file} may not be read; give the permission", "inspect", file);
     }
 
     [Fact]

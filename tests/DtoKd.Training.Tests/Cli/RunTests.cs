@@ -100,6 +100,26 @@ public sealed class RunTests(RunTests.SmallRun run) : IClassFixture<RunTests.Sma
     }
 
     [Fact]
+    public void A_state_that_was_cut_off_says_what_is_left_and_without_it_the_run_begins_again()
+    {
+        Assert.Equal(0, Dtokd.Run([.. Train, "--epochs", "1", "--batch-size", "512"]).ExitCode);
+        string state = Path.Combine(_temp["run"], "checkpoints", "regnety_nano", "state.safetensors");
+        byte[] whole = File.ReadAllBytes(state);
+        File.WriteAllBytes(state, whole[..^100]);
+        var resumed = Dtokd.Run("train", "--resume", _temp["run"]);
+        Assert.Equal(2, resumed.ExitCode);
+        Assert.StartsWith($"dtokd: {state}: ", resumed.Error);
+        Assert.EndsWith(
+            "it is cut short; the network is in best.safetensors and last.safetensors beside it; without this file the run begins again "
+            + "at its first step, and finished runs of the folder stay\n",
+            resumed.Error);
+
+        File.Delete(state);
+        Assert.Equal(0, Dtokd.Run("train", "--resume", _temp["run"]).ExitCode);
+        Assert.Equal(whole, File.ReadAllBytes(state));
+    }
+
+    [Fact]
     public void A_loss_that_is_not_finite_fails_with_the_step_the_objective_and_the_last_checkpoint()
     {
         string[] rates = ["--opt", "sgd", "--lr", "1e30", "--clip-grad", "none", "--warmup-epochs", "0"];
@@ -142,7 +162,14 @@ public sealed class RunTests(RunTests.SmallRun run) : IClassFixture<RunTests.Sma
     [Fact]
     public void The_state_of_a_run_is_no_network_and_those_beside_it_are_named() => BadInputTests.AssertRefused(
         "state.safetensors is the state of a run, for --resume; the network is in best.safetensors and last.safetensors beside it",
-        "eval", "--checkpoint", Path.Combine(Path.GetDirectoryName(Checkpoint)!, "state.safetensors"), "--data", "digits", "--model", "regnety_nano");
+        "eval", "--checkpoint", State, "--data", "digits", "--model", "regnety_nano");
+
+    [Fact]
+    public void The_state_of_a_run_is_not_converted()
+    {
+        BadInputTests.AssertRefused("is the state of a run, for --resume; the network is in best.safetensors", "convert", State, _temp["out"]);
+        Assert.False(File.Exists(_temp["out"]));
+    }
 
     [Fact]
     public void A_teacher_of_another_network_is_refused_before_a_folder_is_made()
@@ -189,6 +216,8 @@ public sealed class RunTests(RunTests.SmallRun run) : IClassFixture<RunTests.Sma
     private string[] Train => ["train", "--model", "regnety_nano", "--output", _temp["run"]];
 
     private string Checkpoint => Path.Combine(run.Folder, "checkpoints", "exact", "last.safetensors");
+
+    private string State => Path.Combine(run.Folder, "checkpoints", "exact", "state.safetensors");
 
     /// <summary>One epoch of a small teacher and of one student, for the tests that look at what is left.</summary>
     public sealed class SmallRun : IDisposable

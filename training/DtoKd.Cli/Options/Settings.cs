@@ -81,7 +81,9 @@ internal static class Settings
     [
         Setting.Of(
             Parsing.Texts(
-                "--teacher", "NAME|FILE,...", "network that is trained first, or a checkpoint; several by commas or given again"),
+                "--teacher",
+                "NAME|FILE,...",
+                "network that is trained first, or a checkpoint's file or folder (./NAME if it has a network's name); several by commas or given again"),
             settings => settings.Teachers,
             (settings, value) => settings with { Teachers = value }),
         Setting.Of(

@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using DtoKd.Models.Checkpoints;
 
 namespace DtoKd.Training.Data;
 
@@ -25,7 +26,7 @@ internal sealed class DataFile : IDisposable
 
     internal static DataFile Open(string path)
     {
-        var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+        var file = InputFile.Open(path);
         bool packed = file.ReadByte() == 0x1F && file.ReadByte() == 0x8B;
         file.Position = 0;
         return new DataFile(path, packed ? new GZipStream(file, CompressionMode.Decompress) : file);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using DtoKd.Models.Checkpoints;
 using StbImageSharp;
 
 namespace DtoKd.Training.Data;
@@ -94,7 +95,7 @@ internal static class ImageFolder
         try
         {
             // Grey and 16-bit images become three bytes; transparency is dropped.
-            image = ImageResult.FromStream(new EndingStream(File.ReadAllBytes(file)), ColorComponents.RedGreenBlue);
+            image = ImageResult.FromStream(new EndingStream(InputFile.ReadAllBytes(file)), ColorComponents.RedGreenBlue);
         }
         catch (Exception e) when (e is not (IOException or UnauthorizedAccessException or OutOfMemoryException))
         {
@@ -109,7 +110,7 @@ internal static class ImageFolder
         string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         try
         {
-            using var json = JsonDocument.Parse(File.ReadAllBytes(path));
+            using var json = JsonDocument.Parse(InputFile.ReadAllBytes(path));
             var labels = new Dictionary<string, int>();
             foreach (var image in json.RootElement.GetProperty("images").EnumerateArray())
             {

@@ -31,7 +31,7 @@ public static class ConfigFile
     {
         try
         {
-            return JsonSerializer.Deserialize<T>(File.ReadAllBytes(path), _options)
+            return JsonSerializer.Deserialize<T>(InputFile.ReadAllBytes(path), _options)
                 ?? throw new InvalidDataException($"{path}: the configuration is null");
         }
         catch (JsonException e)

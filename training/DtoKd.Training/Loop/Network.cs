@@ -59,6 +59,18 @@ public sealed class Network : IDisposable
     public static void Check(Device device, string name, ImageFormat images, double? dropPath = null) =>
         new Network(device, name, SpecOf(images), dropPath).Dispose();
 
+    /// <summary>Opens a checkpoint of any known format that holds a network.</summary>
+    /// <exception cref="InvalidDataException">The file is damaged, or the state of a run, whose parameters have no names.</exception>
+    /// <inheritdoc cref="CheckpointReader.Open"/>
+    public static CheckpointReader OpenCheckpoint(string path)
+    {
+        var file = CheckpointReader.Open(path);
+        if (!TrainingState.IsIn(file))
+            return file;
+        file.Dispose();
+        throw new InvalidDataException($"{path} is the state of a run, for --resume; {TrainingState.Beside(path)}");
+    }
+
     /// <summary>Reads a network from a checkpoint.</summary>
     /// <param name="device">Where its parameters live.</param>
     /// <param name="path">A checkpoint of any known format and naming.</param>
@@ -68,9 +80,7 @@ public sealed class Network : IDisposable
     /// <exception cref="InvalidDataException">The file is damaged, names no network or another one, or does not fit it.</exception>
     public static Network Load(Device device, string path, string? name, ImageFormat images, LoadOptions? options = null)
     {
-        using var file = CheckpointReader.Open(path);
-        if (TrainingState.IsIn(file))
-            throw new InvalidDataException($"{path} is the state of a run, for --resume; the network is in {CheckpointFiles.Best} and {CheckpointFiles.Last} beside it");
+        using var file = OpenCheckpoint(path);
         if (name is null)
         {
             if (!file.Metadata.TryGetValue(ModelKey, out name))

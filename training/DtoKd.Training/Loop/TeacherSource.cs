@@ -3,7 +3,7 @@ using DtoKd.Models;
 namespace DtoKd.Training.Loop;
 
 /// <summary>Where one of an experiment's teachers comes from.</summary>
-/// <param name="Name">A network of the zoo, which is trained first, or the path of a checkpoint.</param>
+/// <param name="Name">A network of the zoo, which is trained first, or the path of a checkpoint's file or folder.</param>
 /// <param name="IsFile">Which of both it is.</param>
 /// <param name="Model">The network in the checkpoint; null if the file has to say.</param>
 /// <param name="Run">The name of the run that trains it.</param>
@@ -28,8 +28,8 @@ internal sealed record TeacherSource(string Name, bool IsFile, string? Model, st
         foreach (var (i, name) in settings.Teachers.Index())
         {
             bool isFile = LooksLikeFile(name);
-            if (!isFile)
-                Zoo.Find(name);
+            if (!isFile && !IsNetwork(name))
+                throw new ArgumentException(KnownNames.Unknown("model or file", name, Zoo.Entries.Select(entry => entry.Name)));
             string? model = isFile && settings.TeacherModels.Count > 0 ? settings.TeacherModels[file++] : null;
             string run = settings.Teachers.Count == 1 ? "teacher" : $"teacher-{i + 1}";
             sources.Add(new TeacherSource(name, isFile, model, run, settings.Seed + (ulong)i));
@@ -49,5 +49,9 @@ internal sealed record TeacherSource(string Name, bool IsFile, string? Model, st
         })];
     }
 
-    private static bool LooksLikeFile(string teacher) => teacher.AsSpan().IndexOfAny("./\\") >= 0 || File.Exists(teacher);
+    /// <summary>A network's name is the network, also where a file or folder has it: that one is meant by ./NAME.</summary>
+    private static bool LooksLikeFile(string teacher) =>
+        !IsNetwork(teacher) && (teacher.AsSpan().IndexOfAny("./\\") >= 0 || Path.Exists(teacher));
+
+    private static bool IsNetwork(string name) => Zoo.Entries.Any(entry => entry.Name == name);
 }

@@ -37,9 +37,33 @@ internal static class TrainingState
     /// <summary>Whether a file is what <see cref="Save"/> wrote.</summary>
     public static bool IsIn(CheckpointReader file) => file.Metadata.ContainsKey(StepsKey) && file.Metadata.ContainsKey(LayoutKey);
 
+    /// <summary>The networks that a run has left beside its state, for people.</summary>
+    public static string Beside(string path)
+    {
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
+        string[] there = [.. new[] { CheckpointFiles.Best, CheckpointFiles.Last }.Where(name => File.Exists(Path.Combine(folder, name)))];
+        return there.Length > 0
+            ? $"the network is in {string.Join(" and ", there)} beside it"
+            : "there is no network beside it, as no epoch was finished";
+    }
+
     /// <summary>Restores a run and returns the best accuracy so far.</summary>
-    /// <exception cref="InvalidDataException">The file is damaged or of another run.</exception>
+    /// <exception cref="InvalidDataException">The file is damaged or of another run; the message says what can be done.</exception>
     public static double Load(string path, ParameterArena arena, Trainer trainer, EpochTotals totals)
+    {
+        try
+        {
+            return Read(path, arena, trainer, totals);
+        }
+        catch (InvalidDataException failure)
+        {
+            throw new InvalidDataException(
+                $"{failure.Message}; {Beside(path)}; without this file the run begins again at its first step, and finished runs of the folder stay",
+                failure);
+        }
+    }
+
+    private static double Read(string path, ParameterArena arena, Trainer trainer, EpochTotals totals)
     {
         using var file = SafetensorsReader.Open(path);
         if (!long.TryParse(file.Metadata.GetValueOrDefault(StepsKey), CultureInfo.InvariantCulture, out long steps) || steps < 0)
