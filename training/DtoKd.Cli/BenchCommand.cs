@@ -19,6 +19,9 @@ internal static class BenchCommand
     // What is more than that is a slip, and would not be noticed before hours of filling memory.
     private const int MostOfAll = 1 << 24;
 
+    // Three gradients of them are 6 GiB.
+    private const int MostParameters = 1 << 29;
+
     // Far beyond any cache, and small enough for a laptop.
     private const int CopiedMebibytes = 512;
 
@@ -131,7 +134,7 @@ internal static class BenchCommand
         command.Options.Add(json);
         command.SetAction(parsed =>
         {
-            int count = Require("--calls", parsed.GetValue(calls)), length = Require("--parameters", parsed.GetValue(parameters));
+            int count = Require("--calls", parsed.GetValue(calls)), length = Require("--parameters", parsed.GetValue(parameters), MostParameters);
             using var where = device.Open(parsed, host);
             foreach (var timing in BalanceBenchmark.Run(where, count, length, host.Stop.Token))
                 host.Output.WriteLine(parsed.GetValue(json) ? Line(where, timing) : Row(timing));
@@ -191,6 +194,6 @@ internal static class BenchCommand
             throw new UsageException(FormattableString.Invariant($"{name} is {value}; it has to be at least 0 and below 1"));
     }
 
-    private static int Require(string name, int value) =>
-        value is >= 1 and <= MostOfAll ? value : throw new UsageException($"{name} is {value}; it has to be in 1 .. {MostOfAll}");
+    private static int Require(string name, int value, int most = MostOfAll) =>
+        value >= 1 && value <= most ? value : throw new UsageException($"{name} is {value}; it has to be in 1 .. {most}");
 }

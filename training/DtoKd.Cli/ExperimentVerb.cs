@@ -65,6 +65,9 @@ internal sealed class ExperimentVerb
         var experiment = new Experiment(settings, device, display) { DetectAnomaly = parsed.GetValue(_detectAnomaly) };
         _host.Stop.Token.ThrowIfCancellationRequested();
         var folder = earlier ?? NewFolder(parsed, settings);
+        using var held = folder.Hold();
+        if (earlier is null)
+            ConfigFile.Write(folder.Config, settings);
         string goOn = $"go on with: {Application.Name} {_command.Name} --resume {Paths.Typed(folder.FullPath)}";
         try
         {
@@ -83,7 +86,7 @@ internal sealed class ExperimentVerb
             string hint = failure is AnomalyException ? "a lower --lr may help" : "a lower --lr may help, --detect-anomaly names the operation";
             return Failure.Report(failure, _host.Error, $"{Checkpoint(folder, display.Run)}; {hint}");
         }
-        catch (IOException failure)
+        catch (Exception failure) when (failure is IOException or InvalidDataException or UnauthorizedAccessException)
         {
             return Failure.Report(failure, _host.Error, goOn);
         }
@@ -118,9 +121,7 @@ internal sealed class ExperimentVerb
         string? output = parsed.GetValue(_output);
         try
         {
-            var folder = RunFolder.Create(DataSource.Parse(settings.Data).Name, output);
-            ConfigFile.Write(folder.Config, settings);
-            return folder;
+            return RunFolder.Create(DataSource.Parse(settings.Data).Name, output);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {

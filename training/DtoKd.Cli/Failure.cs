@@ -12,7 +12,7 @@ internal static class Failure
     /// <summary>Writes the line and returns the exit code.</summary>
     /// <param name="failure">What went wrong.</param>
     /// <param name="error">Where to write it.</param>
-    /// <param name="hint">What to do about a failure that is no fault of the input; starts with a lower-case letter.</param>
+    /// <param name="hint">What to do about it; starts with a lower-case letter.</param>
     public static int Report(Exception failure, TextWriter error, string? hint = null)
     {
         var (code, text) = failure switch
@@ -29,7 +29,7 @@ internal static class Failure
                 ExitCode.Failed,
                 $"internal error: {failure.GetType().Name}: {failure.Message} ({TraceVariable}=1 shows where)"),
         };
-        if (hint is not null && code == ExitCode.Failed)
+        if (hint is not null)
             text += $"; {hint}";
         error.WriteLine($"{Application.Name}: {text.ReplaceLineEndings(" ")}");
         if (Environment.GetEnvironmentVariable(TraceVariable) == "1")

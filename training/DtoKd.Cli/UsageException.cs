@@ -28,10 +28,14 @@ internal sealed class UsageException(string message) : Exception(message)
         if (hasVerbs)
             return $"name a verb: {string.Join(", ", Names(command.Subcommands))}";
         var missing = command.Arguments.FirstOrDefault(argument => !argument.HasDefaultValue && parsed.GetResult(argument) is not { Tokens.Count: > 0 });
-        return missing is null
-            ? parsed.Errors[0].Message.TrimEnd('.')
+        var odd = command.Options.Select(parsed.GetResult).FirstOrDefault(option => option is { Implicit: false } && !Fits(option));
+        return odd is not null ? odd.Tokens.Count == 0 ? $"{odd.Option.Name} needs {odd.Option.HelpName}" : $"{odd.Option.Name} is given more than once"
+            : missing is null ? parsed.Errors[0].Message.TrimEnd('.')
             : $"{command.Name} needs {string.Join(' ', Names(command.Arguments))}; {missing.Name} is missing ({missing.Description})";
     }
+
+    private static bool Fits(OptionResult option) =>
+        option.Tokens.Count >= option.Option.Arity.MinimumNumberOfValues && option.Tokens.Count <= option.Option.Arity.MaximumNumberOfValues;
 
     private static string Path(CommandResult command) =>
         command.Parent is CommandResult parent ? $"{Path(parent)} {command.Command.Name}" : Application.Name;

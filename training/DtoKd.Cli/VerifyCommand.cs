@@ -47,6 +47,8 @@ internal static class VerifyCommand
             };
             DeviceOptions.RequireThreads(settings.Threads);
             var (jsonFile, htmlFile) = (parsed.GetValue(json), parsed.GetValue(html));
+            if (jsonFile is not null && htmlFile is not null && Path.GetFullPath(jsonFile) == Path.GetFullPath(htmlFile))
+                throw new UsageException($"--json and --html both name {htmlFile}; each needs a file of its own");
             foreach (string file in new[] { jsonFile, htmlFile }.OfType<string>())
                 AtomicFile.RequireWritable(file);
             var results = Verifier.Run(settings, host.Stop.Token);

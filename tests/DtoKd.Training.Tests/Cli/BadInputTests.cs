@@ -23,17 +23,20 @@ public sealed class BadInputTests : IDisposable
         { "bench gemm 4 2147483647 4", "N is 2147483647; it has to be in 1 .. 16777216" },
         { "bench step deit_micro 2 --drop-path NaN", "--drop-path is NaN; it has to be at least 0 and below 1" },
         { "bench step deit_micro 16777216", "16777216 images do not fit into one array; at most 14266 do" },
+        { "bench balance --parameters 536870913", "--parameters is 536870913; it has to be in 1 .. 536870912" },
         { "bench op softmac 2", "unknown operation 'softmac'; did you mean softmax?" },
         { "inspect", "inspect needs FILE; FILE is missing" },
         { "convert a.safetensors", "convert needs IN OUT; OUT is missing" },
+        { "verify --json same --html ./same", "--json and --html both name ./same; each needs a file of its own" },
         { "verify --threads 99999999", "--threads is 99999999; it has to be in 1 .. 1024" },
         { "distill digits", "'digits' belongs to no option" },
         { "distill --epoch 3", "unknown option '--epoch'; did you mean --epochs? See 'dtokd distill --help'" },
         { "train --teacher regnety_micro", "unknown option '--teacher'; known are --data, --model" },
-        { "distill --epochs", "--epochs" },
+        { "distill --epochs", "--epochs needs N; see 'dtokd distill --help'" },
+        { "distill --teacher", "--teacher needs NAME|FILE,..." },
         { "distill --epochs three", "--epochs takes a whole number, not 'three'" },
         { "distill --epochs 0", "--epochs is 0; it has to be at least 1" },
-        { "distill --epochs 1 --epochs 2", "--epochs" },
+        { "distill --epochs 1 --epochs 2", "--epochs is given more than once" },
         { "distill --epochs 9999999999", "--epochs takes a whole number, not '9999999999'" },
         { "distill --batch-size 1", "--batch-size is 1; it has to be at least 2" },
         { "distill --lr 0,001", "--lr takes a number, not '0,001'" },
@@ -124,6 +127,8 @@ public sealed class BadInputTests : IDisposable
     [InlineData("eval --checkpoint x --data mnist:. --labels folders", "--labels is for imagefolder, the data is mnist")]
     [InlineData("eval --checkpoint x --data imagefolder:. --image-size x", "--image-size takes a whole number, not 'x'")]
     [InlineData("eval --checkpoint x --data imagefolder:. --crop-pct NaN", "images of 224 pixels, NaN of the shorter side")]
+    [InlineData("eval --checkpoint x --data imagefolder:. --crop-pct 0", "0 of the shorter side: expected 1 to 8192 pixels (--image-size) and a share from 0.01 to 1")]
+    [InlineData("eval --checkpoint x --data imagefolder:. --image-size 100000", "images of 100000 pixels")]
     [InlineData("distill --resume /no/such/run", "the run folder /no/such/run does not exist")]
     public void What_is_asked_for_has_to_be_there(string arguments, string expected) =>
         AssertRefused(expected, arguments.Split(' '));
@@ -199,8 +204,14 @@ public sealed class BadInputTests : IDisposable
     [Fact]
     public void A_damaged_configuration_is_named()
     {
-        string config = _temp.Write("config.json", "{ \"epochs\": }"u8);
-        AssertRefused(config, "distill", "--resume", _temp.FullName);
+        string config = _temp.Write("config.json", "{\n\"epochs\": }"u8);
+        AssertRefused($"{config}: line 2: epochs cannot have this value; put it right", "distill", "--resume", _temp.FullName);
+        _temp.Write("config.json", "{ \"student\": \"x\", \"methods\": [], \"epoch\": 1 }"u8);
+        AssertRefused($"{config}: line 1: there is no setting 'epoch'; put it right", "distill", "--resume", _temp.FullName);
+        _temp.Write("config.json", ""u8);
+        AssertRefused($"{config}: it is not a whole JSON object", "distill", "--resume", _temp.FullName);
+        _temp.Write("config.json", "{}"u8);
+        AssertRefused($"{config}: it is not a whole JSON object", "distill", "--resume", _temp.FullName);
     }
 
     [Theory]

@@ -111,12 +111,42 @@ public sealed class RunTests(RunTests.SmallRun run) : IClassFixture<RunTests.Sma
         Assert.StartsWith($"dtokd: {state}: ", resumed.Error);
         Assert.EndsWith(
             "it is cut short; the network is in best.safetensors and last.safetensors beside it; without this file the run begins again "
-            + "at its first step, and finished runs of the folder stay\n",
+            + "at its first step, and finished runs of the folder stay; "
+            + $"go on with: dtokd train --resume {_temp["run"]}\n",
             resumed.Error);
 
         File.Delete(state);
         Assert.Equal(0, Dtokd.Run("train", "--resume", _temp["run"]).ExitCode);
         Assert.Equal(whole, File.ReadAllBytes(state));
+    }
+
+    [Fact]
+    public void A_folder_that_another_process_writes_to_is_left_alone()
+    {
+        Assert.Equal(0, Dtokd.Run([.. Train, "--epochs", "1", "--batch-size", "512"]).ExitCode);
+        byte[] metrics = File.ReadAllBytes(Path.Combine(_temp["run"], "metrics.jsonl"));
+        using (RunFolder.Open(_temp["run"]).Hold())
+            BadInputTests.AssertRefused($"another process is at work in the run folder {_temp["run"]}", "train", "--resume", _temp["run"]);
+        Assert.Equal(metrics, File.ReadAllBytes(Path.Combine(_temp["run"], "metrics.jsonl")));
+        Assert.Equal(0, Dtokd.Run("train", "--resume", _temp["run"]).ExitCode);
+        Assert.False(File.Exists(Path.Combine(_temp["run"], "run.lock")));
+    }
+
+    [Fact]
+    public void An_image_that_is_found_broken_on_the_way_is_named_with_how_to_go_on()
+    {
+        foreach (string image in (string[])["a/1.png", "b/1.png"])
+        {
+            Directory.CreateDirectory(_temp[$"images/{image[..1]}"]);
+            _temp.Write($"images/{image}", [0x89, (byte)'P', (byte)'N', (byte)'G']);
+        }
+
+        var result = Dtokd.Run([.. Train, "--data", $"imagefolder:{_temp["images"]}", "--epochs", "1", "--batch-size", "2"]);
+        Assert.Equal(2, result.ExitCode);
+        Assert.Matches(
+            @"^dtokd: .*/images/[ab]/1\.png: the image cannot be decoded: the file is damaged or cut short; mend or remove it; "
+            + $"go on with: dtokd train --resume {_temp["run"]}\n$",
+            result.Error);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Text;
 using DtoKd.Training.Data;
 
 namespace DtoKd.Training.Tests.Data;
@@ -70,7 +71,29 @@ public sealed class ImageFolderTests : IDisposable
         Assert.Contains("no images", Assert.Throws<InvalidDataException>(() => Load()).Message);
         string text = Put("a/text.jpg", "not a photograph"u8.ToArray());
         var data = Load().Test;
-        Assert.StartsWith(text, Assert.Throws<InvalidDataException>(() => data.Pixels(0).Length).Message);
+        Assert.Equal(
+            $"{text}: not a JPEG or PNG image; mend or remove it", Assert.Throws<InvalidDataException>(() => data.Pixels(0).Length).Message);
+    }
+
+    [Theory]
+    [InlineData("", "line 1 is not JSON; expected {\"images\": [{\"file\": \"...\", \"imagenet1k_index\": 0}, ...]}")]
+    [InlineData("[]", "there is no list 'images'")]
+    [InlineData("{\"images\": {}}", "there is no list 'images'")]
+    [InlineData("{\"images\": [\"a/1.png\"]}", "image 0 has no name 'file'")]
+    [InlineData("{\"images\": [{\"file\": null, \"imagenet1k_index\": 7}]}", "image 0 has no name 'file'")]
+    [InlineData("{\"images\": [{\"file\": \"a\\u0000\", \"imagenet1k_index\": 7}]}", "a name is no text that a file can have")]
+    [InlineData("{\"images\": [{\"file\": \"a\\ud800\", \"imagenet1k_index\": 7}]}", "a name is no text that a file can have")]
+    [InlineData("{\"images\": [{\"file\": \"a/1.png\"}]}", "a/1.png has no whole number 'imagenet1k_index'")]
+    [InlineData("{\"images\": [{\"file\": \"a/1.png\", \"imagenet1k_index\": \"7\"}]}", "a/1.png has no whole number 'imagenet1k_index'")]
+    [InlineData("{\"images\": [{\"file\": \"a/1.png\", \"imagenet1k_index\": 7.5}]}", "a/1.png has no whole number 'imagenet1k_index'")]
+    [InlineData("{\"images\": [{\"file\": \"a/1.png\", \"imagenet1k_index\": 1000}]}", "imagenet1k_index 1000 of a/1.png is not in 0..999")]
+    [InlineData("{\"images\": [{\"file\": \"a/2.png\", \"imagenet1k_index\": 7}]}", "there is no entry for ")]
+    public void Labels_that_cannot_be_used_are_named(string json, string expected)
+    {
+        Put("a/1.png", Png);
+        string labels = Put("labels.json", Encoding.UTF8.GetBytes(json));
+        var load = () => DataSource.Parse($"imagefolder:{_folder}").Load(new ImageFolderOptions(4, 1, labels));
+        Assert.StartsWith($"{labels}: {expected}", Assert.Throws<InvalidDataException>(load).Message);
     }
 
     private DataSplit Load() => DataSource.Parse($"imagefolder:{_folder}").Load(new ImageFolderOptions(4, 1));

@@ -44,6 +44,10 @@ public sealed class RunFolderTests : IDisposable
         try
         {
             Assert.EndsWith(Path.Combine("runs", "20260201-010509-Fashion-MNIST-2-epochs"), folder.FullPath);
+            var second = RunFolder.Create("Fashion MNIST: 2 epochs",
+                clock: new FixedClock(new(2026, 1, 31, 23, 5, 9, TimeSpan.FromHours(-2))));
+            Assert.Equal(folder.FullPath + "-2", second.FullPath);
+            Directory.Delete(second.FullPath);
         }
         finally
         {

@@ -25,7 +25,13 @@ internal static class ImageFolder
 {
     private const int ImageNetClasses = 1000;
 
+    // Beyond these, arrays would not hold what is computed on the way.
+    private const int LargestSide = 8192;
+    private const double LeastShare = 0.01;
+
     private static readonly string[] _extensions = [".jpg", ".jpeg", ".png"];
+
+    private static readonly byte[] _jpegStart = [0xFF, 0xD8], _pngStart = [0x89, (byte)'P', (byte)'N', (byte)'G'];
 
     /// <summary>Lists the images; a folder without parts is both the training and the test part.</summary>
     /// <exception cref="InvalidDataException">No folder, no image, or labels that do not fit.</exception>
@@ -33,10 +39,10 @@ internal static class ImageFolder
     {
         if (!Directory.Exists(folder))
             throw new InvalidDataException($"{folder}: there is no such folder");
-        if (options.Size < 1 || !(options.CropFraction is > 0 and <= 1))
+        if (options.Size is < 1 or > LargestSide || !(options.CropFraction is >= LeastShare and <= 1))
         {
             throw new ArgumentException(FormattableString.Invariant($"images of {options.Size} pixels, {options.CropFraction} of the shorter side: ")
-                + "expected at least 1 pixel (--image-size) and a share in (0, 1] (--crop-pct)");
+                + FormattableString.Invariant($"expected 1 to {LargestSide} pixels (--image-size) and a share from {LeastShare} to 1 (--crop-pct)"));
         }
 
         string? train = Part(folder, "train"), test = Part(folder, "val") ?? Part(folder, "test");
@@ -91,15 +97,19 @@ internal static class ImageFolder
 
     private static byte[] Decode(string file, ImageFolderOptions options)
     {
+        byte[] bytes = InputFile.ReadAllBytes(file);
         ImageResult image;
         try
         {
             // Grey and 16-bit images become three bytes; transparency is dropped.
-            image = ImageResult.FromStream(new EndingStream(InputFile.ReadAllBytes(file)), ColorComponents.RedGreenBlue);
+            image = ImageResult.FromStream(new EndingStream(bytes), ColorComponents.RedGreenBlue);
         }
-        catch (Exception e) when (e is not (IOException or UnauthorizedAccessException or OutOfMemoryException))
+        catch (Exception e) when (e is not OutOfMemoryException)
         {
-            throw new InvalidDataException($"{file}: not a JPEG or PNG image that can be decoded ({e.Message})", e);
+            // The decoder's own reasons may be any bytes.
+            bool begins = bytes.AsSpan().StartsWith(_jpegStart) || bytes.AsSpan().StartsWith(_pngStart);
+            throw new InvalidDataException(
+                $"{file}: {(begins ? "the image cannot be decoded: the file is damaged or cut short" : "not a JPEG or PNG image")}; mend or remove it", e);
         }
         int shorter = (int)(options.Size / options.CropFraction);
         return ImageResize.ShorterSideThenCrop(image.Data, image.Height, image.Width, shorter, options.Size);
@@ -111,21 +121,35 @@ internal static class ImageFolder
         try
         {
             using var json = JsonDocument.Parse(InputFile.ReadAllBytes(path));
+            if (Member(json.RootElement, "images", JsonValueKind.Array) is not { } images)
+                throw Unexpected("there is no list 'images'");
             var labels = new Dictionary<string, int>();
-            foreach (var image in json.RootElement.GetProperty("images").EnumerateArray())
+            foreach (var (number, image) in images.EnumerateArray().Index())
             {
-                int index = image.GetProperty("imagenet1k_index").GetInt32();
-                if (index is < 0 or >= ImageNetClasses)
-                    throw new InvalidDataException($"{path}: imagenet1k_index {index} is not in 0..{ImageNetClasses - 1}");
-                labels[Path.GetFullPath(Path.Combine(folder, image.GetProperty("file").GetString()!))] = index;
+                if (Member(image, "file", JsonValueKind.String)?.GetString() is not { Length: > 0 } file)
+                    throw Unexpected($"image {number} has no name 'file'");
+                if (Member(image, "imagenet1k_index", JsonValueKind.Number) is not { } index || !index.TryGetInt32(out int label))
+                    throw Unexpected($"{file} has no whole number 'imagenet1k_index'");
+                if (label is < 0 or >= ImageNetClasses)
+                    throw new InvalidDataException($"{path}: imagenet1k_index {label} of {file} is not in 0..{ImageNetClasses - 1}");
+                labels[Path.GetFullPath(Path.Combine(folder, file))] = label;
             }
             return labels;
         }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException
-            or ArgumentException)
+        catch (JsonException e)
         {
-            throw new InvalidDataException(
-                $"{path}: expected {{\"images\": [{{\"file\": ..., \"imagenet1k_index\": ...}}]}} ({e.Message})", e);
+            throw Unexpected($"line {e.LineNumber + 1} is not JSON");
         }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException)
+        {
+            // Half of a surrogate pair, or a null character.
+            throw Unexpected($"a name is no text that a file can have: {e.Message}");
+        }
+
+        InvalidDataException Unexpected(string what) =>
+            new($"{path}: {what}; expected {{\"images\": [{{\"file\": \"...\", \"imagenet1k_index\": 0}}, ...]}}");
     }
+
+    private static JsonElement? Member(JsonElement element, string name, JsonValueKind kind) =>
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var member) && member.ValueKind == kind ? member : null;
 }

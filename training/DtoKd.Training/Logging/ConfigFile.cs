@@ -36,7 +36,17 @@ public static class ConfigFile
         }
         catch (JsonException e)
         {
-            throw new InvalidDataException($"{path}: {e.Message}", e);
+            throw new InvalidDataException(
+                $"{path}: {Problem(e)}; put it right, or begin anew if another version of the program wrote it", e);
         }
     }
+
+    /// <summary>What the reader means, without its names of types.</summary>
+    private static string Problem(JsonException failure) => failure switch
+    {
+        { Path: ['$', '.', .. var member] } => $"line {failure.LineNumber + 1}: "
+            // Only of a member that it does not know does the reader say "property".
+            + (failure.Message.Contains($"property '{member}'", StringComparison.Ordinal) ? $"there is no setting '{member}'" : $"{member} cannot have this value"),
+        _ => "it is not a whole JSON object with every setting that is needed",
+    };
 }

@@ -11,6 +11,7 @@ namespace DtoKd.Training.Logging;
 ///   metrics.jsonl    one line per step and epoch, of all students
 ///   report.html      the curves
 ///   checkpoints/     one folder per student
+///   run.lock         while a process writes to the run
 /// </code>
 /// </summary>
 public sealed class RunFolder
@@ -44,7 +45,11 @@ public sealed class RunFolder
         if (output is null)
         {
             var now = (clock ?? TimeProvider.System).GetUtcNow();
-            output = Path.Combine("runs", now.ToString("yyyyMMdd-HHmmss-", CultureInfo.InvariantCulture) + FileName(name));
+            string first = Path.Combine("runs", now.ToString("yyyyMMdd-HHmmss-", CultureInfo.InvariantCulture) + FileName(name));
+            output = first;
+            // Another run of the same second.
+            for (int number = 2; Path.Exists(output); number++)
+                output = string.Create(CultureInfo.InvariantCulture, $"{first}-{number}");
         }
         string path = Path.GetFullPath(output);
         if (File.Exists(path))
@@ -67,6 +72,27 @@ public sealed class RunFolder
         if (!File.Exists(folder.Config))
             throw new InvalidDataException($"the folder {path} holds no run: it has no config.json");
         return folder;
+    }
+
+    /// <summary>Keeps every other process, and caller, from writing to this run until the result is disposed of.</summary>
+    /// <exception cref="InvalidDataException">Somebody does.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder may not be written to.</exception>
+    public IDisposable Hold()
+    {
+        string name = Path.Combine(FullPath, "run.lock");
+        try
+        {
+            // The operating system lets go of it when the process is killed, so that a file which is left over is no obstacle.
+            return new FileStream(name, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+        }
+        catch (UnauthorizedAccessException failure)
+        {
+            throw new UnauthorizedAccessException($"the run folder {FullPath} may not be written to", failure);
+        }
+        catch (IOException failure) when (File.Exists(name))
+        {
+            throw new InvalidDataException($"another process is at work in the run folder {FullPath}; wait for its end, or stop it", failure);
+        }
     }
 
     /// <summary>Makes the folder for one student's checkpoints, if need be, and returns its path.</summary>
