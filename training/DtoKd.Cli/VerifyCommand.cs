@@ -100,8 +100,12 @@ internal static class VerifyCommand
             if (result.FoundInside is { } found)
                 output.WriteLine($"{result.Name} FAILS at {found}");
         }
-        int failed = results.Count(result => !result.Holds);
-        output.WriteLine(
-            failed == 0 ? $"all {results.Count} claims hold where they are said to" : $"{failed} of {results.Count} claims FAIL");
+        int untried = results.Count(result => result.InDomain == 0), failed = results.Count(result => !result.Holds) - untried;
+        if (failed > 0)
+            output.WriteLine($"{failed} of {results.Count} claims FAIL");
+        if (untried > 0)
+            output.WriteLine($"{untried} of {results.Count} claims were not tried: no case was where they are said to hold; more --cases try them");
+        if (failed == 0 && untried == 0)
+            output.WriteLine($"all {results.Count} claims hold where they are said to");
     }
 }

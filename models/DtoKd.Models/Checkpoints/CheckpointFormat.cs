@@ -12,8 +12,8 @@ internal static class CheckpointFormat
 
     private static readonly string[] _endings = [".safetensors", ".pth", ".pt"];
 
-    // As far as from a run's folder to its students' checkpoints.
-    private static readonly EnumerationOptions _below = new() { RecurseSubdirectories = true, MaxRecursionDepth = 2 };
+    // Below as far as from a run's folder to its students' checkpoints.
+    private static readonly EnumerationOptions _inside = new(), _below = new() { RecurseSubdirectories = true, MaxRecursionDepth = 2 };
 
     /// <summary>Opens a file, or what a folder holds.</summary>
     /// <inheritdoc cref="CheckpointReader.Open"/>
@@ -24,7 +24,7 @@ internal static class CheckpointFormat
             string? inside = ((string[])[ShardIndex.FileName, SingleFile])
                 .Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists);
             path = inside
-                ?? throw new InvalidDataException($"{path}: the folder has no {ShardIndex.FileName} and no {SingleFile}; {Advice(path)}");
+                ?? throw new InvalidDataException($"{path}: the folder has no {ShardIndex.FileName} and no {SingleFile}; {Advice(path, _below)}");
         }
         string folder = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)))!;
         return Open(First(path, folder), name => FileBytes.Open(Path.Combine(folder, name)));
@@ -64,15 +64,15 @@ internal static class CheckpointFormat
         }
         catch (FileNotFoundException failure)
         {
-            throw new FileNotFoundException($"{failure.Message}; {Advice(folder)}", failure);
+            throw new FileNotFoundException($"{failure.Message}; {Advice(folder, _inside)}", failure);
         }
     }
 
-    /// <summary>What may have been meant: the first files with a checkpoint's ending in a folder, or a little below.</summary>
-    private static string Advice(string folder)
+    /// <summary>What may have been meant: some files with a checkpoint's ending.</summary>
+    private static string Advice(string folder, EnumerationOptions where)
     {
         string[] found = Directory.Exists(folder)
-            ? [.. Directory.EnumerateFiles(folder, "*", _below)
+            ? [.. Directory.EnumerateFiles(folder, "*", where)
                 .Where(file => _endings.Contains(Path.GetExtension(file))).Take(MostNamed)
                 .Select(file => Path.GetRelativePath(folder, file)).Order(StringComparer.Ordinal)]
             : [];

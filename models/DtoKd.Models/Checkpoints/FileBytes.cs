@@ -59,6 +59,7 @@ internal sealed unsafe class FileBytes : IDisposable
     }
 
     /// <summary>Maps a file; it may be replaced by a rename or removed while it is open, but not cut.</summary>
+    /// <exception cref="InvalidDataException">It is a pipe.</exception>
     /// <inheritdoc cref="InputFile.Open" path="/exception"/>
     internal static FileBytes Open(string path)
     {
@@ -67,7 +68,9 @@ internal sealed unsafe class FileBytes : IDisposable
         var stream = InputFile.Open(path, FileShare.Read | FileShare.Delete, bufferBytes: 0);
         try
         {
-            return new FileBytes(path, stream);
+            return stream.CanSeek
+                ? new FileBytes(path, stream)
+                : throw new InvalidDataException($"{path} is a pipe; a checkpoint is read from any place: write it to a file first");
         }
         catch
         {

@@ -154,6 +154,7 @@ public sealed class BadInputTests : IDisposable
         File.CreateSymbolicLink(_temp["link"], "nowhere");
         AssertRefused($"there is no file {_temp["link"]}: the link leads to nowhere, which is not there", "inspect", _temp["link"]);
         Directory.CreateDirectory(_temp["run/checkpoints/exact"]);
+        AssertRefused("; name a safetensors or .pth file that is there", "inspect", _temp["run/nowhere"]);
         _temp.Write("run/checkpoints/exact/best.safetensors", [1]);
         AssertRefused("; in ", "inspect", _temp["run"]);
         AssertRefused(" there are checkpoints/exact/best.safetensors", "inspect", _temp["run"]);
@@ -178,13 +179,29 @@ public sealed class BadInputTests : IDisposable
     }
 
     [Fact]
+    public void A_pipe_is_no_checkpoint()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "needs /dev/fd");
+        using var pipe = new System.IO.Pipes.AnonymousPipeServerStream(System.IO.Pipes.PipeDirection.Out);
+        string name = $"/dev/fd/{pipe.ClientSafePipeHandle.DangerousGetHandle()}";
+        AssertRefused($"{name} is a pipe; a checkpoint is read from any place: write it to a file first", "inspect", name);
+    }
+
+    [Fact]
     public void A_file_that_may_not_be_read_is_named()
     {
         string file = _temp.Write("a.pth", [1]);
         Assert.SkipWhen(OperatingSystem.IsWindows() || Environment.IsPrivilegedProcess, "permissions bind neither root nor Windows");
         if (!OperatingSystem.IsWindows())
+        {
             File.SetUnixFileMode(file, UnixFileMode.None);
+            Directory.CreateDirectory(_temp["folder/class"], UnixFileMode.None);
+        }
+
         AssertRefused($"{file} may not be read; give the permission", "inspect", file);
+        AssertRefused($"{_temp["folder/class"]}: the folder may not be read", "train", "--data", $"mnist:{_temp["folder/class"]}");
+        AssertRefused($"{_temp["folder/class"]}: the folder may not be read", "train", "--data", $"imagefolder:{_temp["folder"]}");
+        Directory.Delete(_temp["folder/class"]);
     }
 
     [Fact]
@@ -209,9 +226,11 @@ public sealed class BadInputTests : IDisposable
         _temp.Write("config.json", "{ \"student\": \"x\", \"methods\": [], \"epoch\": 1 }"u8);
         AssertRefused($"{config}: line 1: there is no setting 'epoch'; put it right", "distill", "--resume", _temp.FullName);
         _temp.Write("config.json", ""u8);
-        AssertRefused($"{config}: it is not a whole JSON object", "distill", "--resume", _temp.FullName);
+        AssertRefused($"{config}: line 1 is not JSON; put it right", "distill", "--resume", _temp.FullName);
+        _temp.Write("config.json", "{\n\"student\": \"x\",\n}"u8);
+        AssertRefused($"{config}: line 3 is not JSON; put it right", "distill", "--resume", _temp.FullName);
         _temp.Write("config.json", "{}"u8);
-        AssertRefused($"{config}: it is not a whole JSON object", "distill", "--resume", _temp.FullName);
+        AssertRefused($"{config}: settings are missing: 'student', 'methods'; put it right", "distill", "--resume", _temp.FullName);
     }
 
     [Theory]

@@ -48,10 +48,19 @@ internal sealed class DataFile : IDisposable
         throw new InvalidDataException($"{folder}: found none of {string.Join(", ", names.ToArray())}, with or without .gz");
     }
 
+    /// <summary>Throws unless a folder is there and can be listed.</summary>
     internal static void RequireFolder(string folder)
     {
         if (!Directory.Exists(folder))
             throw new InvalidDataException($"{folder}: there is no such folder");
+        try
+        {
+            using var entries = Directory.EnumerateFileSystemEntries(folder).GetEnumerator();
+        }
+        catch (UnauthorizedAccessException)
+        {
+            throw new InvalidDataException($"{folder}: the folder may not be read; give the permission (chmod)");
+        }
     }
 
     internal InvalidDataException Error(string message) => new($"{Path}: {message}");

@@ -37,8 +37,7 @@ internal static class ImageFolder
     /// <exception cref="InvalidDataException">No folder, no image, or labels that do not fit.</exception>
     public static DataSplit Read(string folder, ImageFolderOptions options)
     {
-        if (!Directory.Exists(folder))
-            throw new InvalidDataException($"{folder}: there is no such folder");
+        DataFile.RequireFolder(folder);
         if (options.Size is < 1 or > LargestSide || !(options.CropFraction is >= LeastShare and <= 1))
         {
             throw new ArgumentException(FormattableString.Invariant($"images of {options.Size} pixels, {options.CropFraction} of the shorter side: ")
@@ -90,10 +89,14 @@ internal static class ImageFolder
         return new ImageDataset(format, index => Decode(files[index], options), [.. labels]);
     }
 
-    private static IEnumerable<string> Images(string folder) => Directory
-        .GetFiles(folder)
-        .Where(file => _extensions.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase))
-        .Order(StringComparer.Ordinal);
+    private static IEnumerable<string> Images(string folder)
+    {
+        DataFile.RequireFolder(folder);
+        return Directory
+            .GetFiles(folder)
+            .Where(file => _extensions.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase))
+            .Order(StringComparer.Ordinal);
+    }
 
     private static byte[] Decode(string file, ImageFolderOptions options)
     {

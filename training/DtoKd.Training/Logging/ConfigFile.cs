@@ -47,6 +47,7 @@ public static class ConfigFile
         { Path: ['$', '.', .. var member] } => $"line {failure.LineNumber + 1}: "
             // Only of a member that it does not know does the reader say "property".
             + (failure.Message.Contains($"property '{member}'", StringComparison.Ordinal) ? $"there is no setting '{member}'" : $"{member} cannot have this value"),
-        _ => "it is not a whole JSON object with every setting that is needed",
+        _ when failure.Message.Split("including: ") is [_, var names] => $"settings are missing: {names.TrimEnd('.')}",
+        _ => $"line {failure.LineNumber + 1} is not JSON",
     };
 }

@@ -45,18 +45,17 @@ public static class MetricsFile
 
     private static void Scan(string path, Action<string, JsonElement> visit)
     {
-        using var lines = File.ReadLines(path).GetEnumerator();
-        bool more = lines.MoveNext();
-        for (int number = 1; more; number++)
+        using var lines = new StreamReader(InputFile.Open(path));
+        string? next = lines.ReadLine();
+        for (int number = 1; next is { } text; number++)
         {
-            string text = lines.Current;
-            more = lines.MoveNext();
+            next = lines.ReadLine();
             try
             {
                 using var line = JsonDocument.Parse(text);
                 visit(text, line.RootElement);
             }
-            catch (JsonException) when (!more)
+            catch (JsonException) when (next is null)
             {
                 return;
             }
