@@ -116,7 +116,10 @@ public unsafe class Pool
     {
         try
         {
-            return (nint)NativeMemory.AlignedAlloc((nuint)size, Alignment);
+            nint block = (nint)NativeMemory.AlignedAlloc((nuint)size, Alignment);
+            if (size >= LargeBlock)
+                HugePages.Request(block, size);
+            return block;
         }
         catch (OutOfMemoryException)
         {
