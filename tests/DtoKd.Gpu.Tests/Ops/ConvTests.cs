@@ -31,6 +31,18 @@ public class ConvTests
         Assert.Equal(Run(cpu, new Conv2dReference(), DType.F64, _uneven), Run(Emulator.Device, new Conv2dGpu(tile, precision), DType.F32, _uneven));
     }
 
+    // A gradient of which three pixels in four are zero: nothing is read for them, of weights that have no words.
+    [Theory]
+    [InlineData(MatmulPrecision.Highest)]
+    [InlineData(MatmulPrecision.High)]
+    [InlineData(MatmulPrecision.Medium)]
+    public void Pixels_between_the_windows_get_no_gradient(MatmulPrecision precision)
+    {
+        using var cpu = new CpuDevice(1);
+        Conv2dGeometry apart = new(1, 5, 4, 6, 9, 1, 2, 0, 1, 1);
+        Assert.Equal(Run(cpu, new Conv2dReference(), DType.F64, apart), Run(Emulator.Device, new Conv2dGpu(64, precision), DType.F32, apart));
+    }
+
     [Theory]
     [InlineData(5, 4, 2, 1)]
     [InlineData(3, 3, 1, 2)]

@@ -140,7 +140,8 @@ internal readonly struct ConvLaunch(ConvSource source, ConvPhase down, ConvPhase
             ChannelStride = source.IsPacked ? 1 : source.Area,
             Width = to[3],
             Area = area,
-            Down = down,
+            // Where the columns have no tap, the rows' taps read nothing either.
+            Down = across.Taps == 0 ? down with { Taps = 0 } : down,
             Across = across,
         };
         switch (source.Precision)
