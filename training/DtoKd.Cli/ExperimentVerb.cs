@@ -88,7 +88,7 @@ internal sealed class ExperimentVerb
         }
         catch (Exception failure) when (failure is IOException or InvalidDataException or UnauthorizedAccessException)
         {
-            return Failure.Report(failure, _host.Error, goOn);
+            return Failure.Report(failure, _host.Error, File.Exists(folder.Config) ? goOn : $"the run folder {Paths.Shown(folder.FullPath)} is gone: begin anew");
         }
     }
 
@@ -125,7 +125,8 @@ internal sealed class ExperimentVerb
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            throw new UsageException($"cannot make the run folder {output ?? "runs"}: {failure.Message.TrimEnd('.')}; --output names another place");
+            string reason = failure is UnauthorizedAccessException ? "there is no permission to write there" : failure.Message.TrimEnd('.');
+            throw new UsageException($"cannot make the run folder {output ?? "runs"}: {reason}; --output names another place");
         }
     }
 

@@ -24,6 +24,8 @@ public sealed class BadInputTests : IDisposable
         { "bench step deit_micro 2 --drop-path NaN", "--drop-path is NaN; it has to be at least 0 and below 1" },
         { "bench step deit_micro 16777216", "16777216 images do not fit into one array; at most 14266 do" },
         { "bench balance --parameters 536870913", "--parameters is 536870913; it has to be in 1 .. 536870912" },
+        { "bench copy 8192", "a block of 8192 MiB does not fit into one tensor; at most 8191 MiB do" },
+        { "bench op dropout 16777216", "a batch of 16777216 gives dropout inputs of 2538325671936 elements; at most 2147483647 fit" },
         { "bench op softmac 2", "unknown operation 'softmac'; did you mean softmax?" },
         { "inspect", "inspect needs FILE; FILE is missing" },
         { "convert a.safetensors", "convert needs IN OUT; OUT is missing" },

@@ -17,8 +17,11 @@ internal sealed record Dtokd(int ExitCode, string Output, string Error)
     public static Dtokd RunUntil(string text, params string[] args)
     {
         var stop = new StopRequest();
-        return Run(new StoppingWriter(text, stop), stop, args);
+        return Run(new ActingWriter(text, () => stop.Request(DtoKd.Cli.ExitCode.Interrupted)), stop, args);
     }
+
+    /// <summary>Does something when a line of the output contains a text.</summary>
+    public static Dtokd RunThen(string text, Action act, params string[] args) => Run(new ActingWriter(text, act), new StopRequest(), args);
 
     private static Dtokd Run(StringWriter output, StopRequest stop, string[] args)
     {
@@ -28,13 +31,13 @@ internal sealed record Dtokd(int ExitCode, string Output, string Error)
         return new Dtokd(exitCode, output.ToString(), error.ToString());
     }
 
-    private sealed class StoppingWriter(string text, StopRequest stop) : StringWriter
+    private sealed class ActingWriter(string text, Action act) : StringWriter
     {
         public override void WriteLine(string? value)
         {
             base.WriteLine(value);
             if (value?.Contains(text, StringComparison.Ordinal) is true)
-                stop.Request(DtoKd.Cli.ExitCode.Interrupted);
+                act();
         }
     }
 }

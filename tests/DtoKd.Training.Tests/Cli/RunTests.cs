@@ -133,6 +133,14 @@ public sealed class RunTests(RunTests.SmallRun run) : IClassFixture<RunTests.Sma
     }
 
     [Fact]
+    public void A_run_whose_folder_was_removed_says_so()
+    {
+        var result = Dtokd.RunThen("epoch 1/2", () => Directory.Delete(_temp["run"], recursive: true), [.. Train, "--epochs", "2", "--batch-size", "512"]);
+        Assert.Equal(2, result.ExitCode);
+        Assert.Matches($"^dtokd: cannot write .*: there is no folder .*; the run folder {_temp["run"]} is gone: begin anew\n$", result.Error);
+    }
+
+    [Fact]
     public void An_image_that_is_found_broken_on_the_way_is_named_with_how_to_go_on()
     {
         foreach (string image in (string[])["a/1.png", "b/1.png"])

@@ -107,6 +107,15 @@ public class VerifierTests
         Assert.Contains("\"worstMargin\"", json, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Claims_that_no_case_tried_are_not_said_to_fail()
+    {
+        var run = Dtokd.Run("verify", "--cases", "1", "--dimension", "2");
+        Assert.Equal(1, run.ExitCode);
+        Assert.Matches(@"\d+ of \d+ claims were not tried: no case was where they are said to hold; more --cases try them\n$", run.Output);
+        Assert.DoesNotContain("FAIL", run.Output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("--cases", "0")]
     [InlineData("--dimension", "0")]

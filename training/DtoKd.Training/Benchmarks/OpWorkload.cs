@@ -22,7 +22,7 @@ public sealed class OpWorkload : Workload
     /// <param name="device">Where to compute.</param>
     /// <param name="op">One of <see cref="Names"/>.</param>
     /// <param name="batch">Images that the shapes are for.</param>
-    /// <exception cref="ArgumentException">The name is unknown; the message lists the known ones.</exception>
+    /// <exception cref="ArgumentException">The name is unknown (the message lists the known ones), or the batch too large.</exception>
     public OpWorkload(Device device, string op, int batch)
         : base($"op {op} batch {batch}", batch, "items")
     {
@@ -30,6 +30,9 @@ public sealed class OpWorkload : Workload
         _arena = new ParameterArena(device);
         Shape[] inputs;
         (inputs, _forward) = Describe(op, batch);
+        long elements = inputs.Sum(input => input.Count);
+        if (elements > int.MaxValue)
+            throw new ArgumentException($"a batch of {batch} gives {op} inputs of {elements} elements; at most {int.MaxValue} fit");
         for (int i = 0; i < inputs.Length; i++)
             _arena.Root.Parameter($"{i}", inputs[i], static (values, _, random) => random.FillNormal(values));
         _arena.Seal(Seed);

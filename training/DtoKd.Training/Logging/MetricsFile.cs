@@ -62,7 +62,7 @@ public static class MetricsFile
             catch (Exception e) when (e is JsonException or FormatException or InvalidOperationException
                 or KeyNotFoundException or ArgumentException)
             {
-                throw new InvalidDataException($"{path}, line {number}: not a metrics record ({e.Message}); without this line the file can be read", e);
+                throw new InvalidDataException($"{path}, line {number}: not a metrics record ({e.Message.Split(" LineNumber")[0]}); without this line the file can be read", e);
             }
         }
     }
