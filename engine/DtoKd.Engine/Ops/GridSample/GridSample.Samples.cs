@@ -21,6 +21,7 @@ public static partial class Op
                 t => GridSample(t[0], t[1], padding: SamplePadding.Reflection, alignCorners: true)),
             new("nearest", [Float(1, 2, 4, 5), Uniform(-1.4, 1.4, [1, 5, 3, 2])],
                 t => GridSample(t[0], t[1], SampleMode.Nearest)) { GradCheck = false },
+            new("several blocks", [Float(2, 3, 5, 7), Uniform(-1.4, 1.4, [2, 20, 25, 2])], t => GridSample(t[0], t[1])) { GradCheck = false },
             new("no position", [Float(2, 3, 5, 7), Float(2, 0, 6, 2)], t => GridSample(t[0], t[1])),
             new("no channel", [Float(2, 0, 5, 7), Float(2, 1, 6, 2)], t => GridSample(t[0], t[1])),
         ],
