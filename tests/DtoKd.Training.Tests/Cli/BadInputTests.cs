@@ -49,6 +49,8 @@ public sealed class BadInputTests : IDisposable
         { "distill --clip-grad much", "--clip-grad takes a number or none, not 'much'" },
         { "distill --flip maybe", "--flip takes true or false, not 'maybe'; see 'dtokd distill --help'" },
         { "distill --opt adam", "unknown optimiser 'adam'; known are adamw, sgd" },
+        { "distill --method exact,", "--method takes names with commas between them, not 'exact,'" },
+        { "distill --method exact --method best", "unknown method 'best'; known are none, fixed" },
         { "distill --method best", "unknown method 'best'; known are none, fixed, exact, exact-features, amortised" },
         { "distill --method amortized", "unknown method 'amortized'; did you mean amortised or" },
         { "distill --method fixed --alpha 1,-1,1", "--alpha is -1; it has to be 0 or more" },

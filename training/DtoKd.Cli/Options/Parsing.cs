@@ -41,7 +41,7 @@ internal static class Parsing
             T.IsNegative(T.MinValue) ? "a whole number" : "a whole number, 0 or more",
             (string text, out T value) => T.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out value!));
 
-    /// <summary>Texts with commas between them, or the option given several times; a file's name may have commas in it.</summary>
+    /// <summary>Texts with commas between them, or the option given several times; the name of a file or folder that is there may have commas in it.</summary>
     public static Option<IReadOnlyList<string>> Texts(string name, string placeholder, string description) => new(name)
     {
         Description = description,
@@ -50,7 +50,7 @@ internal static class Parsing
         CustomParser = result =>
         {
             string[] texts = [.. result.Tokens.SelectMany(token =>
-                File.Exists(token.Value) ? [token.Value] : token.Value.Split(',', StringSplitOptions.TrimEntries))];
+                Path.Exists(token.Value) ? [token.Value] : token.Value.Split(',', StringSplitOptions.TrimEntries))];
             if (Array.Exists(texts, string.IsNullOrEmpty))
                 result.AddError($"{name} takes names with commas between them, not '{string.Join(' ', result.Tokens)}'");
             return texts;

@@ -91,7 +91,7 @@ internal static class Settings
             settings => settings.TeacherModels,
             (settings, value) => settings with { TeacherModels = value }),
         Setting.Of(
-            Parsing.Text(
+            Parsing.Texts(
                 "--method", "NAME,...", $"how the objectives are weighed, of those below; one student for each; or {AllMethods}"),
             settings => settings.Methods,
             (settings, value) => settings with { Methods = Methods(value) }),
@@ -139,8 +139,8 @@ internal static class Settings
     private static string? WithoutTraining(ExperimentSettings settings) =>
         Experiment.TrainsTeachers(settings) ? null : "the teachers are checkpoints, which are not trained";
 
-    private static IReadOnlyList<string> Methods(string text) =>
-        text == AllMethods
+    private static IReadOnlyList<string> Methods(IReadOnlyList<string> names) =>
+        names is [AllMethods]
             ? [.. BalancerRegistry.Distinct.Select(entry => entry.Name)]
-            : [.. text.Split(',', StringSplitOptions.TrimEntries).Select(name => name.ToLowerInvariant())];
+            : [.. names.Select(name => name.ToLowerInvariant())];
 }
