@@ -4,10 +4,11 @@ using DtoKd.Engine.Cpu;
 namespace DtoKd.Engine;
 
 /// <summary>
-/// Sums belong to a channel: one block goes through the planes of its channels in order, so no two threads add to one sum.
-/// What is done to each value afterwards is done in the same block, while the channel is in the cache: forward and backward
-/// each read it from memory once, and ask for the next one while they do it: see <see cref="Ahead"/>. Of a plane, mean and squared deviations are taken together and merged with those of the
-/// planes before it (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm for computing sample variances", 1979).
+/// Sums belong to a channel: one block goes through the planes of its channels in order, so no two threads add to one sum. What is
+/// done to each value afterwards is done in the same block, while the channel is in the cache: forward and backward each read it from
+/// memory once, and ask for later channels while they do it (<see cref="Ahead"/>). Mean and squared deviations of a few planes are taken
+/// together and merged with those of the planes before (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm for computing
+/// sample variances", 1979).
 /// </summary>
 internal sealed unsafe class BatchNormCpu : IBatchNormKernels
 {
