@@ -53,6 +53,20 @@ public class ProductTests
             Check(Op.Transpose(Values(step, 200, 12), 0, 1), Values(step, 200, n), Values(step, n), true, variant, pieces);
     }
 
+    // Copies of nothing have an address too, which a card wants to be a vector's.
+    [Theory]
+    [InlineData("highest 64x64")]
+    [InlineData("high across 64x64")]
+    [InlineData("medium 64x64")]
+    public void A_sum_of_no_terms_may_begin_at_any_place(string variant)
+    {
+        using var step = Step.Evaluation(Emulator.Device);
+        Tensor a = Op.Transpose(Values(step, 0, 4), 0, 1), b = Values(step, 0, 8);
+        var y = Op.Reshape(Op.Slice(Values(step, 35), 0, 3), [4, 8]);
+        MatMulGpu.Run(a, b, Values(step, 8), y, false, new MatMulPlan(a, b, y), ProductPlan.InPieces(Named(variant), 0, 1));
+        Assert.Equal(Enumerable.Repeat(Values(step, 8).ToArray<float>(), 4).SelectMany(row => row), y.ToArray<float>());
+    }
+
     [Fact]
     public void Long_sums_of_small_results_are_cut_and_tiles_that_would_stay_empty_are_small_ones()
     {

@@ -22,13 +22,13 @@ internal static unsafe partial class Ptx
     {
         if (size != sizeof(float))
             throw new ArgumentOutOfRangeException(nameof(size));
-        CopyAsync4(ref target, bytes, ref source, size, read);
+        Begin(ref target, bytes, ref source, size, read);
     }
 
     /// <summary>Begins to copy up to four neighbours at multiples of 16 bytes; zeros after the bytes that are read.</summary>
     [Ptx("cp.async.cg.shared.global"), IntrinsicImplementation]
     public static void CopyAsync4([Shared] ref float target, [Offset] int bytes, ref float source, [Constant] int size, int read) =>
-        (_copies ??= []).Enqueue(((nint)Unsafe.AsPointer(ref target) + bytes, (nint)Unsafe.AsPointer(ref source), size, read, _batches));
+        Begin(ref target, bytes, ref source, size, read);
 
     /// <summary>Closes a batch of the thread's copies.</summary>
     [Ptx("cp.async.commit_group"), IntrinsicImplementation]
@@ -48,5 +48,11 @@ internal static unsafe partial class Ptx
             target.Clear();
             new Span<byte>((void*)copy.Source, copy.Read).CopyTo(target);
         }
+    }
+
+    private static void Begin(ref float target, int bytes, ref float source, int size, int read)
+    {
+        nint to = (nint)Unsafe.AsPointer(ref Vector(ref target, bytes, size)), from = (nint)Unsafe.AsPointer(ref Vector(ref source, 0, size));
+        (_copies ??= []).Enqueue((to, from, size, read, _batches));
     }
 }

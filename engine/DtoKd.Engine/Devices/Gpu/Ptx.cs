@@ -46,7 +46,7 @@ internal struct Float2(float x, float y)
 /// A new one needs its method and nothing else. Of a body that works across the threads of a warp, <see cref="Warp"/> is the
 /// means. Instructions with addresses are not moved across other calls of this class, but arithmetic is.
 /// </remarks>
-internal static partial class Ptx
+internal static unsafe partial class Ptx
 {
     /// <summary>a b + c with one rounding.</summary>
     [Ptx("fma.rn.f32"), IntrinsicImplementation]
@@ -86,7 +86,7 @@ internal static partial class Ptx
 
     /// <summary>Four neighbours at a multiple of 16 bytes in global memory that no kernel writes while this one runs.</summary>
     [Ptx("ld.global.nc.v4.f32"), IntrinsicImplementation]
-    public static Float4 LoadReadOnly4(ref float source) => Unsafe.As<float, Float4>(ref source);
+    public static Float4 LoadReadOnly4(ref float source) => Unsafe.As<float, Float4>(ref Vector(ref source, 0, sizeof(Float4)));
 
     /// <summary>The number itself, computed here: it is not computed anew wherever it is used, as in the middle of a loop.</summary>
     [Ptx("mov.b32"), IntrinsicImplementation]
@@ -95,7 +95,7 @@ internal static partial class Ptx
     /// <summary>Four neighbours at a multiple of 16 bytes in shared memory.</summary>
     [Ptx("ld.shared.v4.f32"), IntrinsicImplementation]
     public static Float4 LoadShared4([Shared] ref float source, [Offset] int bytes) =>
-        Unsafe.As<float, Float4>(ref Unsafe.AddByteOffset(ref source, bytes));
+        Unsafe.As<float, Float4>(ref Vector(ref source, bytes, sizeof(Float4)));
 
     /// <summary>A word of shared memory.</summary>
     [Ptx("ld.shared.b32"), IntrinsicImplementation]
@@ -105,15 +105,25 @@ internal static partial class Ptx
     /// <summary>Two neighbours at a multiple of 8 bytes in shared memory.</summary>
     [Ptx("ld.shared.v2.f32"), IntrinsicImplementation]
     public static Float2 LoadShared2([Shared] ref float source, [Offset] int bytes) =>
-        Unsafe.As<float, Float2>(ref Unsafe.AddByteOffset(ref source, bytes));
+        Unsafe.As<float, Float2>(ref Vector(ref source, bytes, sizeof(Float2)));
 
     /// <summary>Stores four neighbours at a multiple of 16 bytes in shared memory.</summary>
     [Ptx("st.shared.v4.f32"), IntrinsicImplementation]
     public static void StoreShared4([Shared] ref float target, [Offset] int bytes, Float4 four) =>
-        Unsafe.As<float, Float4>(ref Unsafe.AddByteOffset(ref target, bytes)) = four;
+        Unsafe.As<float, Float4>(ref Vector(ref target, bytes, sizeof(Float4))) = four;
 
     /// <summary>Stores two neighbours at a multiple of 8 bytes in shared memory.</summary>
     [Ptx("st.shared.v2.f32"), IntrinsicImplementation]
     public static void StoreShared2([Shared] ref float target, [Offset] int bytes, Float2 pair) =>
-        Unsafe.As<float, Float2>(ref Unsafe.AddByteOffset(ref target, bytes)) = pair;
+        Unsafe.As<float, Float2>(ref Vector(ref target, bytes, sizeof(Float2))) = pair;
+
+    /// <summary>Where a vector begins. A card stops if that is not a multiple of its size; the emulator's processor would read on.</summary>
+    private static ref float Vector(ref float first, int bytes, int size)
+    {
+        ref float vector = ref Unsafe.AddByteOffset(ref first, bytes);
+        long beyond = (nint)Unsafe.AsPointer(ref vector) % size;
+        if (beyond != 0)
+            throw new InvalidOperationException($"a vector of {size} bytes begins {beyond} bytes behind a multiple of its size");
+        return ref vector;
+    }
 }

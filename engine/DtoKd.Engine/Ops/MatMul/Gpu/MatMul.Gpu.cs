@@ -35,9 +35,9 @@ internal sealed class MatMulGpu : IMatMulKernels
             PerPiece = plan.PerPiece / plan.Variant.PerWord,
             Batch = operands.Batch,
         };
-        // A product of no terms reads nothing, but finds where a vector of four lines would be.
+        // A product of no terms reads nothing, but finds where a vector of four lines would be: at a multiple of its size.
         if (shape.Inner == 0)
-            args.A = args.B = new ProductOperand { X = args.Y, Lines = 4 };
+            args.A = args.B = new ProductOperand { X = device.View<float>(y.Storage, 0, 1), Lines = 4 };
         long groups = plan.Variant.TilesOf(ProductOperands.ShapeOf(a, b, shape)) * args.Batch.Count * plan.Pieces;
         if (plan.Pieces == 1)
         {
