@@ -44,7 +44,9 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
     public static void Pack(float* source, long lineStride, long stepStride, int lines, int depth, int width, float* target)
     {
         int lanes = width == Height ? Width : width;
-        if (lineStride == 1)
+        // As PackedRowStride has it: of a single row, lines and steps may both be one element apart.
+        bool liesInRows = width == Height && stepStride == 1;
+        if (lineStride == 1 && !liesInRows)
         {
             PairedPanel.CopySteps(source, stepStride, lines, depth, width, lanes, target, PanelLength(width, depth));
             return;
@@ -53,7 +55,7 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
         for (int line = 0; line < lines; line += width)
         {
             int inside = Math.Min(width, lines - line);
-            if (width == Height && stepStride == 1)
+            if (liesInRows)
                 PairedPanel.FillRows(source, lineStride, inside, depth, target, target + (Height * PairedPanel.RowStride));
             else
                 PairedPanel.FillSteps(source, lineStride, stepStride, inside, depth, lanes, target);
