@@ -40,12 +40,6 @@ internal static unsafe class Gemm
             return;
         }
 
-        if (LongSum.Fits(m, n, k, a, b, epilogue))
-        {
-            LongSum.Share(device, m, n, k, a, b, c, cStride, epilogue);
-            return;
-        }
-
         switch (device.Simd)
         {
             case SimdLevel.Zen4 when IsPaired(m, n, k, a, b):
@@ -68,17 +62,6 @@ internal static unsafe class Gemm
     public static void RunSerial(
         SimdLevel simd, int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride,
         GemmEpilogue epilogue = default)
-    {
-        if (LongSum.Fits(m, n, k, a, b, epilogue))
-            LongSum.Serial(simd, m, n, k, a, b, c, cStride, epilogue);
-        else
-            RunWhole(simd, m, n, k, a, b, c, cStride, epilogue);
-    }
-
-    /// <summary>As <see cref="RunSerial"/>, without cutting a long K into pieces: for the pieces of a <see cref="LongSum"/>.</summary>
-    /// <inheritdoc cref="Run"/>
-    public static void RunWhole(
-        SimdLevel simd, int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride, GemmEpilogue epilogue)
     {
         switch (simd)
         {
@@ -172,7 +155,8 @@ internal static unsafe class Gemm
         ThreadTeam team, int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride, GemmEpilogue epilogue)
         where TKernel : struct, IMicroKernel
     {
-        var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, team.Threads);
+        var sum = new LongSum(m, n, k, a, b, epilogue);
+        var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, sum, team.Threads);
         float* buffer = PackBuffers.B(plan.SlabLength);
         int* taken = stackalloc int[plan.Counters];
         for (int slab = 0; slab < plan.Slabs; slab++)
@@ -186,6 +170,8 @@ internal static unsafe class Gemm
                     plan.Compute(share);
             });
         }
+
+        team.For(sum.AddTasks, task => sum.Add(task, c, cStride));
     }
 
     private static void Serial<TKernel>(
@@ -194,7 +180,8 @@ internal static unsafe class Gemm
     {
         if (m == 0 || n == 0)
             return;
-        var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, threads: 1);
+        var sum = new LongSum(m, n, k, a, b, epilogue);
+        var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, sum, threads: 1);
         float* buffer = PackBuffers.B(plan.SlabLength);
         int* taken = stackalloc int[plan.Counters];
         for (int slab = 0; slab < plan.Slabs; slab++)
@@ -206,5 +193,8 @@ internal static unsafe class Gemm
             while (plan.Take(0, taken, out var share))
                 plan.Compute(share);
         }
+
+        for (int task = 0; task < sum.AddTasks; task++)
+            sum.Add(task, c, cStride);
     }
 }

@@ -12,6 +12,8 @@ namespace DtoKd.Engine.Cpu;
 /// passes through the L1 cache, what a thread has taken stays in its L2, and the slab in the L3. So each operand is packed once,
 /// the larger one by many threads at once and fetched while the one before it computes. Who computes an element never changes
 /// its sum: the cuts along K follow from the shape alone.
+/// Of a <see cref="LongSum"/> the slab has a part of each piece of K, and a thread begins with those of the same rows that it meets in
+/// other operations.
 /// </remarks>
 internal unsafe struct GemmPlan<TKernel>
     where TKernel : struct, IMicroKernel
@@ -26,7 +28,7 @@ internal unsafe struct GemmPlan<TKernel>
     // About 10 microseconds of one thread: below that taking a share costs more than it brings.
     private const double FlopsPerShare = 1e6;
 
-    // The last panels of each thread's section are cut across the slab too, so that threads end nearly together.
+    // The last panels of each section are cut across the slab too, so that threads end nearly together.
     private const int TailPanels = 2;
     private const int MostParts = 4;
 
@@ -48,6 +50,10 @@ internal unsafe struct GemmPlan<TKernel>
     private readonly float* _c;
     private readonly long _cStride;
     private readonly GemmEpilogue _epilogue;
+    private readonly int _pieces;
+    private readonly float* _sums;
+    private readonly long _sumsLength;
+    private readonly int _columns;
     private readonly int _depthBlocks;
     private readonly int _depth;
     private readonly int _slabLines;
@@ -56,6 +62,7 @@ internal unsafe struct GemmPlan<TKernel>
     private readonly int _packLines;
     private readonly int _panels;
     private readonly int _threads;
+    private readonly int _sections;
     private readonly int _fewest;
     private readonly int _most;
     private readonly int _tail;
@@ -68,15 +75,20 @@ internal unsafe struct GemmPlan<TKernel>
     private int _blocks;
 
     public GemmPlan(
-        int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride, in GemmEpilogue epilogue, int threads)
+        int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride, in GemmEpilogue epilogue, in LongSum sum, int threads)
     {
         _k = k;
+        _pieces = sum.Pieces;
+        _sums = sum.Others;
+        _sumsLength = (long)m * n;
+        _columns = n;
         _c = c;
         _cStride = cStride;
         _epilogue = epilogue;
         _threads = threads;
-        _depthBlocks = Math.Max(1, Pieces(k, Gemm.DepthBlock));
-        _depth = Even(Math.Max(1, k), _depthBlocks, 8);
+        int longest = Math.Max(1, Pieces(k, _pieces));
+        _depthBlocks = Pieces(longest, Gemm.DepthBlock);
+        _depth = Even(longest, _depthBlocks, 8);
 
         // Of A transposed and B as it is, each step's panel lies in a few lines of the cache: the gradient of a weight, a long sum
         // over two tall matrices, would spend a tenth of its time packing them. And with few rows a packed B would hardly be read
@@ -90,8 +102,8 @@ internal unsafe struct GemmPlan<TKernel>
         _takesColumns = n > m;
         (_own, _shared) = _takesColumns ? (columns, rows) : (rows, columns);
 
-        _slabBlocks = _shared.InPlace ? _depthBlocks : Math.Min(_depthBlocks, SlabDepth / _depth);
-        int slabs = _shared.InPlace ? 1 : Pieces(_shared.Lines, SlabElements / (_slabBlocks * _depth));
+        _slabBlocks = _shared.InPlace ? _depthBlocks : Math.Clamp(SlabDepth / _pieces / _depth, 1, _depthBlocks);
+        int slabs = _shared.InPlace ? 1 : Pieces(_shared.Lines, SlabElements / _pieces / (_slabBlocks * _depth));
         _slabLines = Even(_shared.Lines, Math.Max(1, slabs), _shared.Width);
 
         // A block of two tall matrices is soon in the L2, whole; of a weight, or of rows far apart, what is near is the panel in use.
@@ -104,24 +116,23 @@ internal unsafe struct GemmPlan<TKernel>
         _most = Math.Max(1, TKernel.BlockLines / _own.Width);
         _fewest = (int)Math.Clamp(FlopsPerShare / flops, 1, _most);
         _parts = (int)Math.Clamp(flops / FlopsPerShare, 1, Math.Min(MostParts, sharedPanels));
-        _tail = threads == 1 || _parts == 1 ? 0 : TailPanels;
+        _sections = Math.Max(1, threads / _pieces);
+        _tail = threads < Math.Max(2, _pieces) || _parts == 1 ? 0 : TailPanels;
     }
 
     /// <summary>Slabs of the shared operand, to be taken in order.</summary>
     public readonly int Slabs => Pieces(_shared.Lines, _slabLines) * Pieces(_depthBlocks, _slabBlocks);
 
     /// <summary>Independent tasks that pack the slab.</summary>
-    public readonly int PackTasks => !_shared.InPlace ? _blocks * Pieces(_lines, _packLines)
-        : _shared.LinesInPlace(_lines) == _lines ? 0
-        : _blocks;
+    public readonly int PackTasks => _pieces * _blocks * PackTasksOfBlock;
 
     /// <summary>Shares of a slab's work if each is as small as can be: no more threads than that have work.</summary>
-    public readonly int Units => _panels + (Math.Min(_panels, _tail * _threads) * (_parts - 1));
+    public readonly int Units => _pieces * (_panels + (Math.Min(_panels, _tail * _sections) * (_parts - 1)));
 
     /// <summary>Elements of the buffer for a packed slab.</summary>
     public readonly long SlabLength => _shared.InPlace && _shared.LinesInPlace(_shared.Lines) == _shared.Lines
         ? 0
-        : _slabBlocks * BlockLength;
+        : _pieces * _slabBlocks * BlockLength;
 
     /// <summary>Turns to slab <paramref name="slab"/>.</summary>
     public void Select(int slab, float* buffer)
@@ -137,30 +148,37 @@ internal unsafe struct GemmPlan<TKernel>
     /// <summary>Packs some lines of one block of K; of an operand read in place, only an incomplete last panel.</summary>
     public readonly void Pack(int task)
     {
-        int pieces = PackTasks / _blocks;
-        int block = task / pieces;
-        int line = _shared.InPlace ? _shared.LinesInPlace(_lines) : task % pieces * _packLines;
+        int block = task / PackTasksOfBlock, piece = block / _blocks;
+        block %= _blocks;
+        int line = _shared.InPlace ? _shared.LinesInPlace(_lines) : task % PackTasksOfBlock * _packLines;
         int lines = Math.Min(_packLines, _lines - line);
         TKernel.Pack(
-            _shared.At(_firstLine + line, StepOf(block)), _shared.LineStride, _shared.StepStride, lines, DepthOf(block), _shared.Width,
-            PackedPanel(block, line));
+            _shared.At(_firstLine + line, StepOf(piece, block)), _shared.LineStride, _shared.StepStride, lines, DepthOf(piece, block),
+            _shared.Width, PackedPanel(piece, block, line));
     }
 
     /// <summary>Elements of the counters that <see cref="Take"/> needs, 0 at first.</summary>
-    public readonly int Counters => _threads * CounterStride;
+    public readonly int Counters => _pieces * _sections * CounterStride;
 
-    /// <summary>Takes the next share of the slab's work: of the member's own section or, when that is done, of another's.</summary>
+    /// <summary>
+    /// Takes the next share of the slab's work: of the member's own pieces of K and its own section or, when that is done, of others'.
+    /// </summary>
     /// <param name="member">Which of the team's threads asks.</param>
     /// <param name="taken">What has been taken so far of each section.</param>
     /// <param name="share">The share.</param>
     /// <returns>Whether there was one left.</returns>
     public readonly bool Take(int member, int* taken, out GemmShare share)
     {
-        for (int i = 0; i < _threads; i++)
+        int firstPiece = (int)((long)_pieces * member / _threads);
+        for (int i = 0; i < _pieces; i++)
         {
-            int section = (member + i) % _threads;
-            if (TakeOf(section, ref taken[section * CounterStride], out share))
-                return true;
+            int piece = (firstPiece + i) % _pieces;
+            for (int j = 0; j < _sections; j++)
+            {
+                int section = (member + j) % _sections;
+                if (TakeOf(piece, section, ref taken[((piece * _sections) + section) * CounterStride], out share))
+                    return true;
+            }
         }
 
         share = default;
@@ -168,9 +186,9 @@ internal unsafe struct GemmPlan<TKernel>
     }
 
     // Shares become smaller towards the end of a section, so that no thread waits long for the last one.
-    private readonly bool TakeOf(int section, ref int taken, out GemmShare share)
+    private readonly bool TakeOf(int piece, int section, ref int taken, out GemmShare share)
     {
-        int start = (int)((long)_panels * section / _threads), end = (int)((long)_panels * (section + 1) / _threads);
+        int start = (int)((long)_panels * section / _sections), end = (int)((long)_panels * (section + 1) / _sections);
         int whole = Math.Max(start, end - _tail);
         while (true)
         {
@@ -180,13 +198,13 @@ internal unsafe struct GemmPlan<TKernel>
             {
                 count = _threads == 1 ? _most : Math.Clamp((end - panel) / 2, _fewest, _most);
                 count = Math.Min(count, whole - panel);
-                share = new GemmShare(panel, count, 0, _lines);
+                share = new GemmShare(piece, panel, count, 0, _lines);
             }
             else
             {
                 int cut = panel - whole, part = cut % _parts;
                 share = new GemmShare(
-                    whole + (cut / _parts), 1, Start(_lines, _shared.Width, part, _parts), Start(_lines, _shared.Width, part + 1, _parts));
+                    piece, whole + (cut / _parts), 1, Start(_lines, _shared.Width, part, _parts), Start(_lines, _shared.Width, part + 1, _parts));
             }
 
             if (share.Panel >= end)
@@ -199,7 +217,7 @@ internal unsafe struct GemmPlan<TKernel>
     /// <summary>Computes a share's tiles of C over the slab's whole depth.</summary>
     public readonly void Compute(GemmShare share)
     {
-        int first = share.Panel * _own.Width;
+        int piece = share.Piece, first = share.Panel * _own.Width;
         int lines = Math.Min(share.Panels * _own.Width, _own.Lines - first);
         // Of an operand read in place, only an incomplete last panel is packed.
         int inPlace = _own.LinesInPlace(lines);
@@ -209,17 +227,17 @@ internal unsafe struct GemmPlan<TKernel>
 
         for (int block = 0; block < _blocks; block++)
         {
-            int depth = DepthOf(block), step = StepOf(block);
+            int depth = DepthOf(piece, block), step = StepOf(piece, block);
             TKernel.Pack(
                 _own.At(first + inPlace, step), _own.LineStride, _own.StepStride, lines - inPlace, depth, _own.Width, packed);
             bool goesOn = block + 1 < _blocks;
-            var next = goesOn ? Rows(_own, first, lines, block + 1) : Rows(_own, nextFirst, lines, 0);
+            var next = goesOn ? Rows(_own, first, lines, piece, block + 1) : Rows(_own, nextFirst, lines, piece, 0);
             var nextShared = default(PrefetchedBlock);
             PrefetchedBlock* early = _fetchesPanels ? &nextShared : &next, late = _fetchesPanels ? &next : &nextShared;
             for (int line = share.Start; line < share.End; line += _shared.Width)
             {
                 bool sharedInPlace = line < _shared.LinesInPlace(_lines);
-                float* sharedPanel = sharedInPlace ? _shared.At(_firstLine + line, step) : PackedPanel(block, line);
+                float* sharedPanel = sharedInPlace ? _shared.At(_firstLine + line, step) : PackedPanel(piece, block, line);
                 long sharedStride = sharedInPlace ? _shared.StepStride : _shared.Width;
                 int sharedLines = Math.Min(_shared.Width, _lines - line);
                 if (_shared.InPlace && (_fetchesPanels || line == share.Start))
@@ -233,12 +251,12 @@ internal unsafe struct GemmPlan<TKernel>
                     var fetch = !early->IsDone ? early : !late->IsDone ? late : null;
                     if (_takesColumns)
                     {
-                        Tile(block, depth, _firstLine + line, first + own, sharedLines, ownLines,
+                        Tile(piece, block, depth, _firstLine + line, first + own, sharedLines, ownLines,
                             new TilePanels(sharedPanel, sharedStride, ownPanel, ownStride) { ARowStride = sharedInPlace ? _shared.LineStride : _shared.PackedStride, Fetch = fetch });
                     }
                     else
                     {
-                        Tile(block, depth, first + own, _firstLine + line, ownLines, sharedLines,
+                        Tile(piece, block, depth, first + own, _firstLine + line, ownLines, sharedLines,
                             new TilePanels(ownPanel, ownStride, sharedPanel, sharedStride) { ARowStride = ownInPlace ? _own.LineStride : _own.PackedStride, Fetch = fetch });
                     }
                 }
@@ -246,24 +264,36 @@ internal unsafe struct GemmPlan<TKernel>
         }
     }
 
-    private readonly void Tile(int block, int depth, int row, int column, int rows, int columns, in TilePanels panels)
+    private readonly void Tile(int piece, int block, int depth, int row, int column, int rows, int columns, in TilePanels panels)
     {
-        bool last = _firstBlock + block == _depthBlocks - 1;
+        bool isFirst = _firstBlock + block == 0, last = _firstBlock + block == _depthBlocks - 1;
+        if (piece > 0)
+        {
+            var sums = new TileEpilogue { AddC = !isFirst };
+            Tile(depth, panels, _sums + ((piece - 1) * _sumsLength) + ((long)row * _columns) + column, _columns, sums, rows, columns);
+            return;
+        }
+
         bool hasCompanion = last && _epilogue.Companion != null;
         long offset = (row * _cStride) + column;
         float* c = _c + offset, companion = hasCompanion ? _epilogue.Companion + offset : null;
         var epilogue = new TileEpilogue
         {
-            AddC = _epilogue.Accumulate || _firstBlock + block > 0,
+            AddC = _epilogue.Accumulate || !isFirst,
             Bias = last && _epilogue.Bias != null ? _epilogue.Bias + column : null,
             Companion = hasCompanion ? companion - c : 0,
         };
-        if (rows == TKernel.Rows && columns == TKernel.Columns)
-            TKernel.Tile(depth, panels, c, _cStride, epilogue);
-        else
-            TKernel.Edge(depth, panels, c, _cStride, epilogue, rows, columns);
+        Tile(depth, panels, c, _cStride, epilogue, rows, columns);
         if (last && _epilogue.Finish != null)
             _epilogue.Finish(new FinishedTile(c, companion, _cStride, rows, columns));
+    }
+
+    private static void Tile(int depth, in TilePanels panels, float* c, long cStride, in TileEpilogue epilogue, int rows, int columns)
+    {
+        if (rows == TKernel.Rows && columns == TKernel.Columns)
+            TKernel.Tile(depth, panels, c, cStride, epilogue);
+        else
+            TKernel.Edge(depth, panels, c, cStride, epilogue, rows, columns);
     }
 
     /// <summary>What of the slab is used after the panel that begins with <paramref name="line"/>, or after the block.</summary>
@@ -271,8 +301,8 @@ internal unsafe struct GemmPlan<TKernel>
     {
         int lines = _fetchesPanels ? _shared.Width : share.End - share.Start;
         return _fetchesPanels && line + lines < share.End
-            ? Rows(_shared, _firstLine + line + lines, lines, block)
-            : Rows(_shared, _firstLine + share.Start, lines, block + 1 < _blocks ? block + 1 : 0);
+            ? Rows(_shared, _firstLine + line + lines, lines, share.Piece, block)
+            : Rows(_shared, _firstLine + share.Start, lines, share.Piece, block + 1 < _blocks ? block + 1 : 0);
     }
 
     /// <summary>Where a piece begins when whole panels are dealt out evenly to all pieces.</summary>
@@ -280,11 +310,11 @@ internal unsafe struct GemmPlan<TKernel>
         (int)Math.Min(length, (long)Pieces(length, panel) * piece / pieces * panel);
 
     /// <summary>Some lines of an operand within one block of K, as they lie in memory.</summary>
-    private readonly PrefetchedBlock Rows(in Operand operand, int first, int lines, int block)
+    private readonly PrefetchedBlock Rows(in Operand operand, int first, int lines, int piece, int block)
     {
         lines = Math.Clamp(operand.Lines - first, 0, lines);
-        int depth = DepthOf(block);
-        float* start = operand.At(first, StepOf(block));
+        int depth = DepthOf(piece, block);
+        float* start = operand.At(first, StepOf(piece, block));
         return operand.StepStride == 1
             ? new PrefetchedBlock(start, operand.LineStride, lines, depth)
             : new PrefetchedBlock(start, operand.StepStride, lines == 0 ? 0 : depth, lines);
@@ -297,9 +327,16 @@ internal unsafe struct GemmPlan<TKernel>
     private readonly bool IsReadNear(long rowStride) =>
         rowStride % SetStride != 0 && (rowStride % CrowdedStride != 0 || _depth > Gemm.DepthBlock / 2);
 
-    private readonly int StepOf(int block) => (_firstBlock + block) * _depth;
+    private readonly int PackTasksOfBlock => !_shared.InPlace ? Pieces(_lines, _packLines)
+        : _shared.LinesInPlace(_lines) == _lines ? 0
+        : 1;
 
-    private readonly int DepthOf(int block) => Math.Min(_depth, _k - StepOf(block));
+    private readonly int StepOf(int piece, int block) => StartOf(piece) + ((_firstBlock + block) * _depth);
+
+    /// <remarks>Pieces differ by a step, so the last block of some may have none.</remarks>
+    private readonly int DepthOf(int piece, int block) => Math.Min(_depth, StartOf(piece + 1) - StepOf(piece, block));
+
+    private readonly int StartOf(int piece) => (int)((long)_k * piece / _pieces);
 
     /// <summary>Elements of one block of K of the slab; each task's lines are followed by room for what packing overruns.</summary>
     private readonly long BlockLength => _shared.InPlace
@@ -309,8 +346,8 @@ internal unsafe struct GemmPlan<TKernel>
     private static long PanelsLength(int lines, int width, int depth) => (long)Pieces(lines, width) * TKernel.PanelLength(width, depth);
 
     /// <summary>A packed panel of the slab; of an operand read in place, the only one.</summary>
-    private readonly float* PackedPanel(int block, int line) => _slab + (block * BlockLength)
-        + (_shared.InPlace ? 0 : PanelsLength(line, _shared.Width, DepthOf(block)) + ((long)(line / _packLines) * LineElements));
+    private readonly float* PackedPanel(int piece, int block, int line) => _slab + (((piece * _blocks) + block) * BlockLength)
+        + (_shared.InPlace ? 0 : PanelsLength(line, _shared.Width, DepthOf(piece, block)) + ((long)(line / _packLines) * LineElements));
 
     /// <summary>A or B as lines along K: rows of A, columns of B.</summary>
     private readonly struct Operand(MatrixView lines, int count, int width, int step, bool inPlace)
@@ -340,8 +377,9 @@ internal unsafe struct GemmPlan<TKernel>
 }
 
 /// <summary>A part of a slab's work: panels of the operand that threads take, times lines of the slab.</summary>
+/// <param name="Piece">The piece of K.</param>
 /// <param name="Panel">The first panel.</param>
 /// <param name="Panels">Panels.</param>
 /// <param name="Start">The first line of the slab.</param>
 /// <param name="End">The line behind the last.</param>
-internal readonly record struct GemmShare(int Panel, int Panels, int Start, int End);
+internal readonly record struct GemmShare(int Piece, int Panel, int Panels, int Start, int End);
