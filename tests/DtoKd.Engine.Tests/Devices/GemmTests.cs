@@ -115,12 +115,19 @@ public sealed unsafe class GemmTests
     [InlineData(SimdLevel.Avx2, 45, 70, 6200)]
     [InlineData(SimdLevel.Avx512, 45, 70, 6200)]
     [InlineData(SimdLevel.Portable, 19, 33, 6200)]
-    // A long sum whose pieces are themselves as long as one.
-    [InlineData(SimdLevel.Avx512, 14, 10, 100_000)]
+    // A long sum of sixteen pieces, the last block of all but one of which is empty.
+    [InlineData(SimdLevel.Avx512, 5, 9, 368_641)]
     [InlineData(SimdLevel.Zen4, 150, 170, 90)]
     [InlineData(SimdLevel.Zen4, 45, 210, 400)]
     [InlineData(SimdLevel.Zen4, 1200, 99, 300)]
     [InlineData(SimdLevel.Zen4, 97, 98, 6200)]
+    // K in two pieces, of several blocks and slabs.
+    [InlineData(SimdLevel.Portable, 61, 70, 769)]
+    [InlineData(SimdLevel.Avx2, 110, 130, 2100)]
+    [InlineData(SimdLevel.Avx512, 110, 130, 2100)]
+    [InlineData(SimdLevel.Avx512, 30, 200, 1535)]
+    [InlineData(SimdLevel.Zen4, 110, 130, 2100)]
+    [InlineData(SimdLevel.Zen4, 130, 97, 770)]
     public void Gives_the_same_bytes_for_any_number_of_threads_as_for_none(SimdLevel simd, int m, int n, int k)
     {
         foreach (var (aLayout, bLayout, hasBias) in new[]

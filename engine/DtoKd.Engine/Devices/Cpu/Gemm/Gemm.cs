@@ -189,7 +189,7 @@ internal static unsafe class Gemm
             plan.Select(slab, buffer);
             for (int task = 0; task < plan.PackTasks; task++)
                 plan.Pack(task);
-            *taken = 0;
+            new Span<int>(taken, plan.Counters).Clear();
             while (plan.Take(0, taken, out var share))
                 plan.Compute(share);
         }
