@@ -164,7 +164,7 @@ internal static class BenchCommand
     private static Command Peak(Host host)
     {
         var device = new DeviceOptions();
-        var command = new Command("peak", "What the device can do at most: multiply-adds on registers, copying in memory.");
+        var command = new Command("peak", "What the device can do at most: multiply-adds on registers, copying in memory, handing a line of the cache from core to core.");
         device.AddTo(command);
         command.SetAction(parsed =>
         {
@@ -178,6 +178,7 @@ internal static class BenchCommand
                 simd = where is CpuDevice cpu ? DeviceOptions.Name(cpu.Simd) : null,
                 gflop_per_s = Math.Round(MachinePeak.FlopsPerSecond(where) / 1e9, 1),
                 copy_gb_per_s = Math.Round(MachinePeak.CopyBytesPerSecond(where) / 1e9, 1),
+                exchange_ns = MachinePeak.ExchangeSeconds(where) is { } exchange ? Math.Round(exchange * 1e9) : (double?)null,
             }));
             return ExitCode.Done;
         });

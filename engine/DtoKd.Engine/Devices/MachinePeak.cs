@@ -27,6 +27,14 @@ public static class MachinePeak
         return 2.0 * sizeof(float) * CopiedFloats / Best(device, () => Copy(device, from, to));
     }
 
+    /// <summary>
+    /// Measures how long one processor waits for a line of the cache that another has just written: some 30 ns behind the same L3, 150
+    /// behind different ones. A virtual machine's processors may change from one to the other while it runs.
+    /// </summary>
+    /// <returns>Seconds, one way, the median of a few runs; null where only one thread or processor computes.</returns>
+    public static double? ExchangeSeconds(Device device) =>
+        device is CpuDevice { Team.Threads: > 1 } && Environment.ProcessorCount > 1 ? CpuPeak.ExchangeSeconds() : null;
+
     /// <summary>Copies as fast as the device can.</summary>
     /// <param name="device">That of both tensors.</param>
     /// <param name="from">A contiguous tensor of single precision that begins its block.</param>

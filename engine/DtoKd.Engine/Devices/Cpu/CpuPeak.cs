@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
@@ -37,6 +38,44 @@ internal static class CpuPeak
         const long Grain = 1 << 18;
         device.Team.ForRange(from.Count, Grain, (start, end) =>
             from.Span<float>()[(int)start..(int)end].CopyTo(to.Span<float>()[(int)start..(int)end]));
+    }
+
+    /// <summary>Two threads hand a number to and fro.</summary>
+    public static double ExchangeSeconds()
+    {
+        const int Runs = 25, Trips = 1000;
+        // In the middle of lines that hold nothing else.
+        var line = new int[128];
+        var partner = new Thread(() =>
+        {
+            for (int turn = 1; turn < 2 * Runs * Trips; turn += 2)
+                Answer(ref line[64], turn);
+        });
+        partner.Start();
+        var seconds = new double[Runs];
+        for (int run = 0; run < Runs; run++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            for (int trip = 0; trip < Trips; trip++)
+                Answer(ref line[64], 2 * ((run * Trips) + trip));
+            seconds[run] = Stopwatch.GetElapsedTime(start).TotalSeconds / (2 * Trips);
+        }
+
+        partner.Join();
+        Array.Sort(seconds);
+        return seconds[Runs / 2];
+    }
+
+    // Without a pause, which would take as long as what is measured; after some tens of microseconds the other may need this processor.
+    private static void Answer(ref int line, int turn)
+    {
+        for (int spins = 1; Volatile.Read(ref line) != turn; spins++)
+        {
+            if (spins % 100_000 == 0)
+                Thread.Yield();
+        }
+
+        Volatile.Write(ref line, turn + 1);
     }
 
     // Scalars with names stay in registers; an array would not. No tiering: the loop runs once per thread.

@@ -8,7 +8,7 @@ namespace DtoKd.Engine.Cpu;
 /// </summary>
 /// <remarks>
 /// Blocks are dealt out in runs of neighbours, the first run to the caller, and a thread that has none left takes from the others.
-/// So the same images mostly meet the same thread in one operation after another: often the cores share no cache, and what another
+/// So the same images mostly meet the same thread in one operation after another: where the cores share no cache, what another
 /// core has written comes from as far as memory. What a block computes does not depend on the thread. Kernels cut their work by
 /// shape, never by the number of threads, so results are the same bytes for any team.
 /// A worker that finds no work spins for a bounded number of turns, to cover the gap between two operations of a training step, and

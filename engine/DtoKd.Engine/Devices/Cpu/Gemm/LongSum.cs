@@ -6,9 +6,8 @@ namespace DtoKd.Engine.Cpu;
 /// The gradient of a weight, dW = dyᵀ x over very many rows: K is cut into pieces, each with sums of its own, which are added in order.
 /// </summary>
 /// <remarks>
-/// A thread mostly has the rows that it computed itself, while tiles of the whole sum would have every thread read all of both operands,
-/// half of that out of another core's cache or, of two threads on different sockets, through the link between these. And a small C has too
-/// few tiles for the threads, which would each read the operands in narrow strips.
+/// A thread mostly reads rows that it has computed itself, while tiles of the whole sum would have each read all of both operands, half of
+/// that out of another core's cache. And a small C has too few tiles for the threads, which would read the operands in narrow strips.
 /// </remarks>
 internal readonly unsafe struct LongSum
 {
