@@ -15,6 +15,7 @@ internal static class BenchCommand
     private const int StepIterations = 5;
     private const int OpIterations = 20;
     private const int WeighCalls = 2000;
+    private const int ScalingPairs = 15;
 
     // What is more than that is a slip, and would not be noticed before hours of filling memory.
     private const int MostOfAll = 1 << 24;
@@ -57,6 +58,7 @@ internal static class BenchCommand
                     parsed.GetValue(dropPath))),
             Timed(host, "op", "One operation, forward and backward.", OpIterations, [op, batch], [],
                 (device, parsed) => new OpWorkload(device, parsed.GetValue(op)!, parsed.GetValue(batch))),
+            Threads(host),
             Balance(host),
             Peak(host),
         };
@@ -116,6 +118,41 @@ internal static class BenchCommand
             right = isRight,
         }));
         return isRight;
+    }
+
+    private static Command Threads(Host host)
+    {
+        var model = Parsing.TextArgument("MODEL", "network of the zoo");
+        var batch = Count("BATCH", "images");
+        var iterations = Parsing.Whole<int>("--iterations", "timed runs of each; two come before, untimed");
+        iterations.DefaultValueFactory = _ => ScalingPairs;
+        var threads = Parsing.Whole<int>("--threads", $"the team that is compared with one thread [{Environment.ProcessorCount}]");
+        threads.DefaultValueFactory = _ => Environment.ProcessorCount;
+        var command = new Command("threads", "A training step on one thread and on all, turn by turn.") { model, batch, iterations, threads };
+        command.SetAction(parsed =>
+        {
+            int images = Require("BATCH", parsed.GetValue(batch)), pairs = Require("--iterations", parsed.GetValue(iterations));
+            int count = parsed.GetValue(threads);
+            DeviceOptions.RequireThreads(count);
+            using CpuDevice one = new(1), team = new(count);
+            var scaling = ScalingBenchmark.Run(
+                one, team, device => TrainingWorkload.Step(device, parsed.GetValue(model)!, images, dropPath: 0), pairs, host.Stop.Token);
+            host.Output.WriteLine(JsonSerializer.Serialize(new
+            {
+                engine = Application.Name,
+                what = $"threads {scaling.What}",
+                threads = scaling.Threads,
+                pairs = scaling.Pairs,
+                one_ms = Math.Round(scaling.OneMilliseconds, 3),
+                team_ms = Math.Round(scaling.TeamMilliseconds, 3),
+                ratio = Math.Round(scaling.Ratio, 3),
+                near_pairs = scaling.NearPairs,
+                near_ratio = scaling.NearRatio is { } near ? Math.Round(near, 3) : (double?)null,
+                exchange_ns = new[] { scaling.LeastExchange, scaling.MostExchange }.Select(Nanoseconds),
+            }));
+            return ExitCode.Done;
+        });
+        return command;
     }
 
     private static Command Balance(Host host)
@@ -178,12 +215,14 @@ internal static class BenchCommand
                 simd = where is CpuDevice cpu ? DeviceOptions.Name(cpu.Simd) : null,
                 gflop_per_s = Math.Round(MachinePeak.FlopsPerSecond(where) / 1e9, 1),
                 copy_gb_per_s = Math.Round(MachinePeak.CopyBytesPerSecond(where) / 1e9, 1),
-                exchange_ns = MachinePeak.ExchangeSeconds(where) is { } exchange ? Math.Round(exchange * 1e9) : (double?)null,
+                exchange_ns = Nanoseconds(MachinePeak.ExchangeSeconds(where)),
             }));
             return ExitCode.Done;
         });
         return command;
     }
+
+    private static double? Nanoseconds(double? seconds) => seconds is { } value ? Math.Round(value * 1e9) : null;
 
     private static int ThreadsOf(Device device) => (device as CpuDevice)?.Team.Threads ?? 1;
 

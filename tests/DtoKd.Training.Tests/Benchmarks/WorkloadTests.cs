@@ -30,4 +30,30 @@ public class WorkloadTests
         var measured = Measurement.Of(device, copy, 1);
         Assert.Equal(copy.Units * 1e3 / measured.MedianMilliseconds, measured.PerSecond, 1.0);
     }
+
+    [Fact]
+    public void Threads_are_compared_in_pairs_of_the_same_work()
+    {
+        using CpuDevice one = new(1), team = new(2);
+        var devices = new List<CpuDevice>();
+        var scaling = ScalingBenchmark.Run(one, team, device => Copy(device), pairs: 3);
+        Assert.Equal([one, team], devices);
+        Assert.Equal((2, 3), (scaling.Threads, scaling.Pairs));
+        Assert.True(scaling is { OneMilliseconds: > 0, TeamMilliseconds: > 0, Ratio: > 0 });
+        Assert.InRange(scaling.NearPairs, 0, 3);
+        Assert.Equal(scaling.NearPairs > 0, scaling.NearRatio is not null);
+
+        CopyWorkload Copy(CpuDevice device)
+        {
+            devices.Add(device);
+            return new CopyWorkload(device, 1);
+        }
+    }
+
+    [Fact]
+    public void Threads_want_a_network_and_more_than_no_thread()
+    {
+        Assert.Contains("--threads is 0", Dtokd.Run("bench", "threads", "deit_tiny_patch16_224", "1", "--threads", "0").Error, StringComparison.Ordinal);
+        Assert.Contains("no_such_net", Dtokd.Run("bench", "threads", "no_such_net", "1").Error, StringComparison.Ordinal);
+    }
 }
