@@ -134,6 +134,8 @@ internal static class BenchCommand
             int images = Require("BATCH", parsed.GetValue(batch)), pairs = Require("--iterations", parsed.GetValue(iterations));
             int count = parsed.GetValue(threads);
             DeviceOptions.RequireThreads(count);
+            if (count == 1)
+                throw new UsageException($"{threads.Name} is 1; one thread is compared with several");
             using CpuDevice one = new(1), team = new(count);
             var scaling = ScalingBenchmark.Run(
                 one, team, device => TrainingWorkload.Step(device, parsed.GetValue(model)!, images, dropPath: 0), pairs, host.Stop.Token);

@@ -40,8 +40,6 @@ public class WorkloadTests
         Assert.Equal([one, team], devices);
         Assert.Equal((2, 3), (scaling.Threads, scaling.Pairs));
         Assert.True(scaling is { OneMilliseconds: > 0, TeamMilliseconds: > 0, Ratio: > 0 });
-        Assert.InRange(scaling.NearPairs, 0, 3);
-        Assert.Equal(scaling.NearPairs > 0, scaling.NearRatio is not null);
 
         CopyWorkload Copy(CpuDevice device)
         {
@@ -51,9 +49,21 @@ public class WorkloadTests
     }
 
     [Fact]
+    public void Of_pairs_the_median_ratio_counts_and_that_of_the_pairs_between_short_exchanges()
+    {
+        (double, double)[] milliseconds = [(5, 10), (8, 12), (10, 30)];
+        // The third exchange, after the first pair and before the second, is long.
+        var scaling = Scaling.Of("x", 2, milliseconds, [25, 26, 150, 27, 26, 25, 24]);
+        Assert.Equal(new Scaling("x", 2, 3, 12, 8, 2, 1, 3, 24, 150), scaling);
+        // One processor exchanges nothing.
+        Assert.Equal(new Scaling("x", 2, 3, 12, 8, 2, 0, null, null, null), Scaling.Of("x", 2, milliseconds, new double?[7]));
+    }
+
+    [Fact]
     public void Threads_want_a_network_and_more_than_no_thread()
     {
         Assert.Contains("--threads is 0", Dtokd.Run("bench", "threads", "deit_tiny_patch16_224", "1", "--threads", "0").Error, StringComparison.Ordinal);
+        Assert.Contains("--threads is 1", Dtokd.Run("bench", "threads", "deit_tiny_patch16_224", "1", "--threads", "1").Error, StringComparison.Ordinal);
         Assert.Contains("no_such_net", Dtokd.Run("bench", "threads", "no_such_net", "1").Error, StringComparison.Ordinal);
     }
 }

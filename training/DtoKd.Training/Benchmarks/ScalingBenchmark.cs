@@ -25,7 +25,37 @@ public sealed record Scaling(
     int NearPairs,
     double? NearRatio,
     double? LeastExchange,
-    double? MostExchange);
+    double? MostExchange)
+{
+    /// <summary>What pairs of runs amount to.</summary>
+    /// <param name="what">The workload.</param>
+    /// <param name="threads">Members of the team.</param>
+    /// <param name="milliseconds">For each pair the time on the team and, after it, on one thread.</param>
+    /// <param name="exchanges">Seconds of a line from core to core, before the first run and after every one: two a pair and one.</param>
+    internal static Scaling Of(string what, int threads, (double Team, double One)[] milliseconds, double?[] exchanges)
+    {
+        double[] ratios = [.. milliseconds.Select(pair => pair.One / pair.Team)];
+        double? least = exchanges.Min();
+        double[] near = [.. ratios.Where((_, i) => exchanges[(2 * i)..((2 * i) + 3)].Max() < 2 * least)];
+        return new Scaling(
+            what,
+            threads,
+            ratios.Length,
+            Median(milliseconds.Select(pair => pair.One)),
+            Median(milliseconds.Select(pair => pair.Team)),
+            Median(ratios),
+            near.Length,
+            near.Length == 0 ? null : Median(near),
+            least,
+            exchanges.Max());
+    }
+
+    private static double Median(IEnumerable<double> values)
+    {
+        double[] sorted = [.. values.Order()];
+        return sorted[sorted.Length / 2];
+    }
+}
 
 /// <summary>
 /// The same workload on one thread and on a team, turn by turn in one process: a shared machine changes from minute to minute, and a virtual
@@ -52,8 +82,7 @@ public static class ScalingBenchmark
             Milliseconds(alone, cancellation);
         }
 
-        var times = new (double One, double Team)[pairs];
-        // Before the first run and after every one.
+        var times = new (double Team, double One)[pairs];
         var exchanges = new double?[(2 * pairs) + 1];
         exchanges[0] = MachinePeak.ExchangeSeconds(team);
         for (int i = 0; i < pairs; i++)
@@ -64,22 +93,7 @@ public static class ScalingBenchmark
             exchanges[(2 * i) + 2] = MachinePeak.ExchangeSeconds(team);
         }
 
-        double? least = exchanges.Min();
-        // Without exchanges nothing compares, and no pair is near.
-        double[] near = [.. Enumerable.Range(0, pairs).Where(i => exchanges[(2 * i)..((2 * i) + 3)].Max() < 2 * least).Select(Ratio)];
-        return new Scaling(
-            shared.Name,
-            team.Team.Threads,
-            pairs,
-            Median(times.Select(time => time.One)),
-            Median(times.Select(time => time.Team)),
-            Median(Enumerable.Range(0, pairs).Select(Ratio)),
-            near.Length,
-            near.Length == 0 ? null : Median(near),
-            least,
-            exchanges.Max());
-
-        double Ratio(int pair) => times[pair].One / times[pair].Team;
+        return Scaling.Of(shared.Name, team.Team.Threads, times, exchanges);
     }
 
     private static double Milliseconds(Workload workload, CancellationToken cancellation)
@@ -88,11 +102,5 @@ public static class ScalingBenchmark
         long start = Stopwatch.GetTimestamp();
         workload.Run();
         return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
-    }
-
-    private static double Median(IEnumerable<double> values)
-    {
-        double[] sorted = [.. values.Order()];
-        return sorted[sorted.Length / 2];
     }
 }

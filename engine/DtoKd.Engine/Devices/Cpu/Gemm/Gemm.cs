@@ -171,7 +171,8 @@ internal static unsafe class Gemm
             });
         }
 
-        team.For(sum.AddTasks, task => sum.Add(task, c, cStride));
+        if (sum.Pieces > 1)
+            sum.AddUp(team, c, cStride);
     }
 
     private static void Serial<TKernel>(

@@ -49,6 +49,13 @@ internal readonly unsafe struct LongSum
 
     private int RowsPerTask => Math.Max(1, ElementsPerTask / _n);
 
+    /// <summary>Adds the other pieces' sums to C, on all threads.</summary>
+    public void AddUp(ThreadTeam team, float* c, long cStride)
+    {
+        var sum = this;
+        team.For(AddTasks, task => sum.Add(task, c, cStride));
+    }
+
     /// <summary>Adds the other pieces' sums to some rows of C.</summary>
     public void Add(int task, float* c, long cStride)
     {
