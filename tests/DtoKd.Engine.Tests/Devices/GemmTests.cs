@@ -149,6 +149,32 @@ public sealed unsafe class GemmTests
         }
     }
 
+    [Theory]
+    [MemberData(nameof(Levels))]
+    public void Operands_may_lie_in_runs_along_K(SimdLevel simd)
+    {
+        // One block and several, of one run and of many; a last run that is not full; sums of one, two and sixteen pieces.
+        foreach (var (m, n, k, run) in new[]
+                 {
+                     (37, 53, 43, 43), (15, 33, 60, 1), (14, 32, 300, 7), (29, 70, 500, 49), (101, 113, 385, 128), (110, 130, 784, 196),
+                     (61, 70, 769, 100), (30, 200, 1535, 400), (45, 50, 6200, 49),
+                 })
+        {
+            var problem = new Problem(m, n, k, seed: run, Layout.Rows, Layout.Columns)
+            {
+                Run = run, Accumulate = run % 2 == 0, Outside = float.NaN,
+            };
+            float[] serial = problem.Serial(simd);
+            problem.Check(serial);
+            foreach (int threads in new[] { 1, 2, 7 })
+            {
+                using var device = new CpuDevice(threads, simd);
+                Assert.Equal(
+                    serial, problem.Compute((a, b, c, cStride, epilogue) => Gemm.Run(device, m, n, k, a, b, c, cStride, epilogue)));
+            }
+        }
+    }
+
     [Fact]
     public void An_element_is_the_same_whether_computed_alone_or_in_a_large_product()
     {
@@ -331,6 +357,9 @@ public sealed unsafe class GemmTests
         /// <summary>Whether each tile is multiplied by a companion once it is complete.</summary>
         public bool HasFinish { get; init; }
 
+        /// <summary>Steps along K that lie side by side; 0 for all.</summary>
+        public int Run { get; init; }
+
         public float Outside { get; init; } = Canary;
 
         private int CStride => _n + 3;
@@ -345,8 +374,10 @@ public sealed unsafe class GemmTests
         /// <summary>Runs a product and returns C with its surroundings.</summary>
         public float[] Compute(Call call)
         {
-            var (aMemory, aRow, aColumn) = Place(_a, _m, _k, _aLayout);
-            var (bMemory, bRow, bColumn) = Place(_b, _k, _n, _bLayout);
+            var (aMemory, aRow, aColumn) = Run > 0 ? PlaceRuns((line, step) => _a[(line * _k) + step], _m) : Place(_a, _m, _k, _aLayout);
+            var (bMemory, bRow, bColumn) = Run > 0 ? PlaceRuns((line, step) => _b[(step * _n) + line], _n) : Place(_b, _k, _n, _bLayout);
+            if (Run > 0)
+                (bRow, bColumn) = (bColumn, bRow);
             float[] cMemory = new float[2 * Margin + _m * CStride];
             Array.Fill(cMemory, Canary);
             for (int i = 0; i < _m; i++)
@@ -364,7 +395,11 @@ public sealed unsafe class GemmTests
                     Finish = HasFinish ? &MultiplyTile : null,
                     Companion = HasFinish ? companion + Margin : null,
                 };
-                call(new MatrixView(a + Margin, aRow, aColumn), new MatrixView(b + Margin, bRow, bColumn), c + Margin, CStride,
+                call(
+                    new MatrixView(a + Margin, aRow, aColumn) { RunLength = Run, RunStride = RunStride(_m) },
+                    new MatrixView(b + Margin, bRow, bColumn) { RunLength = Run, RunStride = RunStride(_n) },
+                    c + Margin,
+                    CStride,
                     epilogue);
             }
 
@@ -421,6 +456,23 @@ public sealed unsafe class GemmTests
 
             for (; next < memory.Length; next++)
                 Assert.Equal(Canary, memory[next]);
+        }
+
+        private int RunStride(int lines) => (lines * (Run + 2)) + 9;
+
+        /// <summary>Lines along K, cut into runs that lie one behind the other.</summary>
+        private (float[] Memory, int LineStride, int StepStride) PlaceRuns(Func<int, int, float> value, int lines)
+        {
+            int runs = (_k + Run - 1) / Run;
+            float[] memory = new float[(2 * Margin) + (runs * RunStride(lines))];
+            Array.Fill(memory, Outside);
+            for (int line = 0; line < lines; line++)
+            {
+                for (int step = 0; step < _k; step++)
+                    memory[Margin + (step / Run * RunStride(lines)) + (line * (Run + 2)) + (step % Run)] = value(line, step);
+            }
+
+            return (memory, Run + 2, 1);
         }
 
         private (float[] Memory, int RowStride, int ColumnStride) Place(float[] values, int rows, int columns, Layout layout)

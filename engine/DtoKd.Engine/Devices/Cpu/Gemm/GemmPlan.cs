@@ -43,6 +43,9 @@ internal unsafe struct GemmPlan<TKernel>
 
     private const int LineElements = Pool.Alignment / sizeof(float);
 
+    // A block of K and a line of the cache more: an odd number of lines, so that rows do not share the sets of the L1.
+    private const int RowPitch = Gemm.DepthBlock + LineElements;
+
     private readonly Operand _shared;
     private readonly Operand _own;
     private readonly bool _takesColumns;
@@ -101,6 +104,8 @@ internal unsafe struct GemmPlan<TKernel>
         var columns = new Operand(b.Transposed, n, TKernel.Columns, TKernel.ColumnStep, readsBInPlace);
         _takesColumns = n > m;
         (_own, _shared) = _takesColumns ? (columns, rows) : (rows, columns);
+        if (_shared.HasRuns)
+            _shared = _shared with { InPlace = false };
 
         _slabBlocks = _shared.InPlace ? _depthBlocks : Math.Clamp(SlabDepth / _pieces / _depth, 1, _depthBlocks);
         int slabs = _shared.InPlace ? 1 : Pieces(_shared.Lines, SlabElements / _pieces / (_slabBlocks * _depth));
@@ -152,9 +157,7 @@ internal unsafe struct GemmPlan<TKernel>
         block %= _blocks;
         int line = _shared.InPlace ? _shared.LinesInPlace(_lines) : task % PackTasksOfBlock * _packLines;
         int lines = Math.Min(_packLines, _lines - line);
-        TKernel.Pack(
-            _shared.At(_firstLine + line, StepOf(piece, block)), _shared.LineStride, _shared.StepStride, lines, DepthOf(piece, block),
-            _shared.Width, PackedPanel(piece, block, line));
+        Pack(_shared, _firstLine + line, lines, StepOf(piece, block), DepthOf(piece, block), PackedPanel(piece, block, line));
     }
 
     /// <summary>Elements of the counters that <see cref="Take"/> needs, 0 at first.</summary>
@@ -219,17 +222,17 @@ internal unsafe struct GemmPlan<TKernel>
     {
         int piece = share.Piece, first = share.Panel * _own.Width;
         int lines = Math.Min(share.Panels * _own.Width, _own.Lines - first);
-        // Of an operand read in place, only an incomplete last panel is packed.
-        int inPlace = _own.LinesInPlace(lines);
-        float* packed = PackBuffers.A(PanelsLength(lines - inPlace, _own.Width, _depth) + Packing.Overrun);
+        int packedLines = _own.HasRuns ? lines : lines - _own.LinesInPlace(lines);
+        float* packed = PackBuffers.A(PanelsLength(packedLines, _own.Width, _depth) + Packing.Overrun);
         // Likely the thread's next share.
         int nextFirst = first + (share.Panels * _own.Width);
 
         for (int block = 0; block < _blocks; block++)
         {
             int depth = DepthOf(piece, block), step = StepOf(piece, block);
-            TKernel.Pack(
-                _own.At(first + inPlace, step), _own.LineStride, _own.StepStride, lines - inPlace, depth, _own.Width, packed);
+            // Of an operand read in place, only an incomplete last panel is packed.
+            int inPlace = _own.IsWhole(step, depth) ? _own.LinesInPlace(lines) : 0;
+            Pack(_own, first + inPlace, lines - inPlace, step, depth, packed);
             bool goesOn = block + 1 < _blocks;
             var next = goesOn ? Rows(_own, first, lines, piece, block + 1) : Rows(_own, nextFirst, lines, piece, 0);
             var nextShared = default(PrefetchedBlock);
@@ -305,6 +308,25 @@ internal unsafe struct GemmPlan<TKernel>
             : Rows(_shared, _firstLine + share.Start, lines, share.Piece, block + 1 < _blocks ? block + 1 : 0);
     }
 
+    /// <summary>Packs lines of an operand in one block of K; what lies in several runs is put side by side first.</summary>
+    private static void Pack(in Operand operand, int first, int lines, int step, int depth, float* target)
+    {
+        if (operand.IsWhole(step, depth))
+        {
+            TKernel.Pack(operand.At(first, step), operand.LineStride, operand.StepStride, lines, depth, operand.Width, target);
+            return;
+        }
+
+        float* rows = PackBuffers.Rows((long)operand.Width * RowPitch);
+        for (int done = 0; done < lines; done += operand.Width, target += TKernel.PanelLength(operand.Width, depth))
+        {
+            int count = Math.Min(operand.Width, lines - done);
+            var next = operand.Runs(first + done + count, operand.Width, step, depth);
+            operand.CopyRuns(first + done, count, step, depth, rows, RowPitch, ref next);
+            TKernel.Pack(rows, RowPitch, 1, count, depth, operand.Width, target);
+        }
+    }
+
     /// <summary>Where a piece begins when whole panels are dealt out evenly to all pieces.</summary>
     private static int Start(int length, int panel, int piece, int pieces) =>
         (int)Math.Min(length, (long)Pieces(length, panel) * piece / pieces * panel);
@@ -314,7 +336,10 @@ internal unsafe struct GemmPlan<TKernel>
     {
         lines = Math.Clamp(operand.Lines - first, 0, lines);
         int depth = DepthOf(piece, block);
-        float* start = operand.At(first, StepOf(piece, block));
+        int step = StepOf(piece, block);
+        float* start = operand.At(first, step);
+        if (operand.HasRuns)
+            return operand.Runs(first, lines, step, depth);
         return operand.StepStride == 1
             ? new PrefetchedBlock(start, operand.LineStride, lines, depth)
             : new PrefetchedBlock(start, operand.StepStride, lines == 0 ? 0 : depth, lines);
@@ -340,7 +365,7 @@ internal unsafe struct GemmPlan<TKernel>
 
     /// <summary>Elements of one block of K of the slab; each task's lines are followed by room for what packing overruns.</summary>
     private readonly long BlockLength => _shared.InPlace
-        ? TKernel.PanelLength(_shared.Width, _depth)
+        ? TKernel.PanelLength(_shared.Width, _depth) + LineElements
         : PanelsLength(_slabLines, _shared.Width, _depth) + ((long)Pieces(_slabLines, _packLines) * LineElements);
 
     private static long PanelsLength(int lines, int width, int depth) => (long)Pieces(lines, width) * TKernel.PanelLength(width, depth);
@@ -353,6 +378,8 @@ internal unsafe struct GemmPlan<TKernel>
     private readonly struct Operand(MatrixView lines, int count, int width, int step, bool inPlace)
     {
         private readonly float* _data = lines.Data;
+        private readonly int _runLength = lines.RunLength;
+        private readonly long _runStride = lines.RunStride;
 
         public long LineStride { get; } = lines.RowStride;
 
@@ -367,9 +394,42 @@ internal unsafe struct GemmPlan<TKernel>
         public int Width { get; } = width;
 
         /// <summary>Whether it is read where it lies, as far as <see cref="LinesInPlace"/> says.</summary>
-        public bool InPlace { get; } = inPlace;
+        public bool InPlace { get; init; } = inPlace;
 
-        public float* At(int line, int step) => _data + (line * LineStride) + (step * StepStride);
+        /// <summary>Whether it lies in runs along K.</summary>
+        public bool HasRuns => _runLength > 0;
+
+        public float* At(int line, int step) => HasRuns
+            ? _data + (line * LineStride) + (step / _runLength * _runStride) + (step % _runLength * StepStride)
+            : _data + (line * LineStride) + (step * StepStride);
+
+        /// <summary>Whether a block of K lies evenly spaced.</summary>
+        public bool IsWhole(int step, int depth) => !HasRuns || (step % _runLength) + depth <= _runLength;
+
+        /// <summary>Puts some lines' runs within a block of K side by side, and asks for what is copied next.</summary>
+        public void CopyRuns(int line, int lines, int step, int depth, float* to, int pitch, ref PrefetchedBlock next)
+        {
+            for (int done = 0; done < depth;)
+            {
+                int count = Math.Min(depth - done, _runLength - ((step + done) % _runLength));
+                float* from = At(line, step + done);
+                for (int i = 0; i < lines; i++)
+                {
+                    new ReadOnlySpan<float>(from + (i * LineStride), count).CopyTo(new Span<float>(to + done + (i * pitch), count));
+                    next.Some((count / LineElements) + 1);
+                }
+
+                done += count;
+            }
+        }
+
+        /// <summary>All of the runs that a block of K has a part of.</summary>
+        public PrefetchedBlock Runs(int line, int lines, int step, int depth)
+        {
+            int first = step / _runLength, last = (step + depth - 1) / _runLength;
+            lines = Math.Clamp(Lines - line, 0, lines);
+            return new PrefetchedBlock(At(line, first * _runLength), _runStride, depth == 0 || lines == 0 ? 0 : last - first + 1, lines * LineStride);
+        }
 
         /// <summary>How many of the lines are read where they lie: not the last few if the kernel would read others behind them.</summary>
         public int LinesInPlace(int lines) => !InPlace ? 0 : lines % Width % step == 0 ? lines : lines / Width * Width;

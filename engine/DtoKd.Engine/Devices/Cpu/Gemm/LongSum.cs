@@ -71,7 +71,7 @@ internal readonly unsafe struct LongSum
     private static int PiecesOf(int m, int n, int k, MatrixView a, MatrixView b, in GemmEpilogue epilogue)
     {
         long results = (long)m * n;
-        bool isSum = a.RowStride == 1 && b.ColumnStride == 1 && epilogue.Bias == null && epilogue.Finish == null;
+        bool isSum = ((a.RowStride == 1 && b.ColumnStride == 1) || a.RunLength > 0) && epilogue.Bias == null && epilogue.Finish == null;
         if (!isSum || results == 0)
             return 1;
         if (k >= Many * ShortestPiece && results <= SmallResult)

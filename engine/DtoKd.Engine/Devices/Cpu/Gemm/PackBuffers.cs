@@ -9,11 +9,17 @@ internal static unsafe class PackBuffers
     [ThreadStatic]
     private static float[]? _b;
 
+    [ThreadStatic]
+    private static float[]? _rows;
+
     /// <summary>Room for packed panels of A.</summary>
     public static float* A(long length) => Aligned(ref _a, length);
 
     /// <summary>Room for packed panels of B.</summary>
     public static float* B(long length) => Aligned(ref _b, length);
+
+    /// <summary>Room for lines of an operand that lies in runs.</summary>
+    public static float* Rows(long length) => Aligned(ref _rows, length);
 
     /// <summary>Room in a thread-static buffer, at an address that suits every vector width.</summary>
     public static float* Aligned(ref float[]? buffer, long length)

@@ -15,7 +15,7 @@ internal static unsafe class Packing
 
     private const int Lanes = 8;
 
-    /// <summary>Packs [lines, depth] into ceil(lines / width) panels of [depth, width]; missing lines become zeros.</summary>
+    /// <summary>Packs [lines, depth] into ceil(lines / width) panels of [depth, width]; missing lines become zeros, or repeat one.</summary>
     /// <param name="source">Line 0, step 0. Nothing outside the lines and steps is read.</param>
     /// <param name="lineStride">Elements from one line to the next.</param>
     /// <param name="stepStride">Elements from one step to the next.</param>
@@ -32,10 +32,12 @@ internal static unsafe class Packing
         int whole = lines / width;
         if (stepStride == 1 && Avx.IsSupported)
         {
-            for (int panel = 0; panel < whole; panel++)
-                Transpose(source + panel * width * lineStride, lineStride, depth, width, target + (long)panel * width * depth);
+            for (int line = 0; line < lines; line += width)
+                Transpose(source + (line * lineStride), lineStride, Math.Min(width, lines - line), depth, width, target + ((long)line * depth));
+            return;
         }
-        else if (lineStride == 1)
+
+        if (lineStride == 1)
         {
             Copy(source, stepStride, whole, depth, width, target);
         }
@@ -123,13 +125,17 @@ internal static unsafe class Packing
     /// A group of fewer than eight lines still stores eight: the surplus falls on the beginning of the next step, which is
     /// written afterwards. Hence the last group of lines goes first, and steps go upwards.
     /// </remarks>
-    private static void Transpose(float* source, long lineStride, int depth, int width, float* target)
+    private static void Transpose(float* source, long lineStride, int lines, int depth, int width, float* target)
     {
         int steps = depth & ~3;
         for (int group = (width - 1) / Lanes * Lanes; group >= 0; group -= Lanes)
-            TransposeGroup(source + group * lineStride, lineStride, Math.Min(Lanes, width - group), steps, target + group, width);
+        {
+            int first = Math.Min(group, lines - 1), count = Math.Clamp(lines - group, 1, Math.Min(Lanes, width - group));
+            TransposeGroup(source + (first * lineStride), lineStride, count, steps, target + group, width);
+        }
+
         if (steps < depth)
-            PackAny(source + steps, lineStride, 1, width, depth - steps, width, target + steps * width);
+            PackAny(source + steps, lineStride, 1, lines, depth - steps, width, target + steps * width);
     }
 
     /// <summary>Lines become columns: target[step * targetStride + line]. Columns beyond the lines repeat some of them.</summary>

@@ -14,7 +14,7 @@ internal sealed unsafe partial class Conv2dCpu
     // The gradient of a kernel this large is cut as one product; smaller ones are summed over images.
     private const long LargeWeight = 1 << 18;
 
-    // Sums over so few pixels would often be put down: the images are put side by side first.
+    // Sums over so few pixels would often be put down: they go on from image to image.
     private const int ShortImage = 256;
 
     // Partial sums of a weight's gradient: enough for 16 threads, at most 64 MiB of them.
@@ -52,33 +52,12 @@ internal sealed unsafe partial class Conv2dCpu
         partials.AddTo(dw.Pointer<float>(), accumulate);
     }
 
-    /// <summary>The gradient of a 1 x 1 kernel: one product of dy and x, each with the images of a channel side by side.</summary>
+    /// <summary>The gradient of a 1 x 1 kernel: one product of dy and x, whose pixels lie image by image.</summary>
     private static void PointwiseGradient(CpuDevice device, Conv2dGeometry g, float* x, float* dy, float* dw, bool accumulate)
     {
-        int pixels = checked(g.N * g.W);
-        var rows = device.Pool.Rent((long)(g.C + g.O) * pixels * sizeof(float), "conv2d");
-        try
-        {
-            float* left = (float*)rows.Address, right = left + ((long)g.O * pixels);
-            device.Team.ForRange(g.O + g.C, Math.Max(1, PlaneGrain / pixels), (start, end) =>
-            {
-                for (long row = start; row < end; row++)
-                {
-                    bool isOutput = row < g.O;
-                    long channel = isOutput ? row : row - g.O, channels = isOutput ? g.O : g.C;
-                    float* from = (isOutput ? dy : x) + (channel * g.W), to = left + (row * pixels);
-                    for (int image = 0; image < g.N; image++)
-                        new Span<float>(from + (image * channels * g.W), g.W).CopyTo(new Span<float>(to + ((long)image * g.W), g.W));
-                }
-            });
-            Gemm.Run(
-                device, g.O, g.C, pixels, new MatrixView(left, pixels), new MatrixView(right, pixels).Transposed, dw, g.C,
-                new GemmEpilogue { Accumulate = accumulate });
-        }
-        finally
-        {
-            rows.Release();
-        }
+        var rows = new MatrixView(dy, g.W) { RunLength = g.W, RunStride = (long)g.O * g.W };
+        var columns = new MatrixView(x, 1, g.W) { RunLength = g.W, RunStride = (long)g.C * g.W };
+        Gemm.Run(device, g.O, g.C, checked(g.N * g.W), rows, columns, dw, g.C, new GemmEpilogue { Accumulate = accumulate });
     }
 
     /// <summary>As partial sums over images, or over pieces of images where there are few, where a product is too small to cut.</summary>
@@ -115,10 +94,12 @@ internal sealed unsafe partial class Conv2dCpu
         // With few runs the channels are shared out as well; each part then lays out the images for itself.
         int parts = runs * g.Groups >= MaxPartials ? 1 : (g.GroupO + DotChannels - 1) / DotChannels;
         int partChannels = parts == 1 ? g.GroupO : DotChannels;
+        bool byGroups = IsNear(g);
         partials.Begin(runs);
         device.Team.For(runs * g.Groups * parts, task =>
         {
-            int run = task / parts / g.Groups, group = task / parts % g.Groups, first = task % parts * partChannels;
+            int product = task / parts, first = task % parts * partChannels;
+            int group = byGroups ? product / runs : product % g.Groups, run = byGroups ? product % runs : product / g.Groups;
             int channels = Math.Min(partChannels, g.GroupO - first);
             long depth = layout.Offsets[0].Length;
             float* partial = partials.Of(run) + (group * groupCount) + (first * depth);

@@ -27,6 +27,9 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
     // About 20 microseconds of one thread.
     private const double FlopsPerTask = 2e6;
 
+    // Inputs of 8 MiB may still be in the caches when a convolution reads them.
+    private const long NearElements = 2 << 20;
+
     private static readonly ConvLayouts Layouts = new();
 
     public void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, Tensor? bias, Tensor y, bool accumulate)
@@ -153,7 +156,8 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
             return;
         bool plain = epilogue is { Residual: null, Scale: null, Relu: false };
         Products<V>(
-            device, Layouts.Of(g, ConvProduct.Forward, V.Width), px, pw, plain ? epilogue.Shift : null, py, epilogue.Accumulate);
+            device, Layouts.Of(g, ConvProduct.Forward, V.Width), px, pw, plain ? epilogue.Shift : null, py, epilogue.Accumulate,
+            byGroups: plain && IsNear(g));
         if (!plain)
             Finish<V>(device.Team, (long)g.N * g.O, g.O, checked(g.OH * g.OW), epilogue, py);
     }
@@ -187,8 +191,14 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
             return;
         }
 
-        Products<V>(device, Layouts.Of(g, ConvProduct.InputGradient, V.Width), dy, w, null, dx, accumulate);
+        Products<V>(device, Layouts.Of(g, ConvProduct.InputGradient, V.Width), dy, w, null, dx, accumulate, byGroups: IsNear(g));
     }
+
+    /// <summary>
+    /// Whether to go through the groups, and not through the images first: between batch norms, whose threads have channels of all
+    /// images, a thread then finds what it has written.
+    /// </summary>
+    private static bool IsNear(Conv2dGeometry g) => g.Input.Count <= NearElements;
 
     /// <summary>Groups of many channels fill the tiles of the matrix product.</summary>
     private static bool TryPanels<V, TKernel>(
@@ -207,7 +217,7 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
 
     /// <summary>target (+)= bias + the sum over source channels and taps of weight times source.</summary>
     private static void Products<V>(
-        CpuDevice device, ConvLayout layout, float* source, float* weight, float* bias, float* target, bool accumulate)
+        CpuDevice device, ConvLayout layout, float* source, float* weight, float* bias, float* target, bool accumulate, bool byGroups)
         where V : unmanaged, IFloatLane<V>
     {
         int vectors = layout.Bases.Length;
@@ -224,9 +234,10 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
             {
                 for (long k = start; k < end; k++)
                 {
-                    int group = (int)(k % layout.Groups);
+                    int group = (int)(byGroups ? k / layout.Units : k % layout.Groups);
+                    int unit = (int)(byGroups ? k % layout.Units : k / layout.Groups);
                     ProductsOfUnit<V>(
-                        layout, (int)(k / layout.Groups), group, source, packedWeight + (group * groupWeights), bias, target,
+                        layout, unit, group, source, packedWeight + (group * groupWeights), bias, target,
                         accumulate);
                 }
             });
