@@ -30,6 +30,10 @@ internal sealed unsafe class ConvLayout
     private const int ProductVectors = 24;
     private const int DotVectors = 96;
 
+    // Elements from what is copied to what is asked for: short rows, of which a stride skips every second one, are not foreseen by the
+    // processor.
+    private const int FetchedAhead = 1024;
+
     private readonly ConvAxis _h;
     private readonly ConvAxis _w;
     private readonly int _images;
@@ -60,6 +64,7 @@ internal sealed unsafe class ConvLayout
         _images = g.N;
         _width = width;
         Groups = g.Groups;
+        PairsAtOnce = w.Targets.Length == 2 && w.Targets[0].Step == 2 ? 2 : 1;
         Pitch = w.Grid + w.Reach;
         Planes = h.Origins.Length * w.Origins.Length;
 
@@ -133,7 +138,7 @@ internal sealed unsafe class ConvLayout
     public bool StoresInPlace { get; }
 
     /// <summary>Neighbouring pairs of targets that are collected together: 2 where a stride of 2 makes their columns alternate.</summary>
-    public int PairsAtOnce => _w.Targets.Length == 2 && _w.Targets[0].Step == 2 ? 2 : 1;
+    public int PairsAtOnce { get; }
 
     /// <summary>Images of a unit.</summary>
     public int Batch { get; }
@@ -420,10 +425,17 @@ internal sealed unsafe class ConvLayout
                 var other = value;
                 if (isInside && isDense)
                 {
+                    LaneRow.Fetch(line + j + FetchedAhead);
                     value = PaddedRow.Load(line, j, -left, _sourceW);
                 }
                 else if (isInside)
                 {
+                    // The row below is for another plane, which is filled next.
+                    float* below = line + _sourceW + (2 * j), ahead = line + (2 * j) + FetchedAhead;
+                    LaneRow.Fetch(below);
+                    LaneRow.Fetch(below + Width);
+                    LaneRow.Fetch(ahead);
+                    LaneRow.Fetch(ahead + Width);
                     Vector512<float> a = PaddedRow.Load(line, 2 * j, -left, _sourceW);
                     Vector512<float> b = PaddedRow.Load(line, (2 * j) + Width, -left, _sourceW);
                     (value, other) = (PaddedRow.Even(a, b), PaddedRow.Odd(a, b));

@@ -117,7 +117,8 @@ internal static unsafe class WinogradGradient
 /// </summary>
 internal sealed unsafe class ConvPartials(CpuDevice device, long count) : IDisposable
 {
-    private const long Grain = 16384;
+    // Elements of the target that a task sums.
+    private const long Grain = 2048;
 
     private Storage? _sums;
     private int _runs;
