@@ -142,11 +142,13 @@ public sealed class RegNetY : VisionModel
         {
             using var scope = x.Step!.Scope();
             var z = _conv2.Forward(_conv1.Forward(x));
-            var gate = _excite.Gate(z);
+            // A frozen network's convolution multiplies its channels by the gate as it reads them.
+            bool trains = x.Step!.IsTraining;
+            var gate = trains ? null : _excite.Gate(z);
+            z = trains ? _excite.Forward(z) : z;
             var shortcut = _downsample?.Forward(x) ?? x;
-            bool drops = _dropPath > 0 && x.Step!.IsTraining;
-            return scope.Return(drops
-                ? Op.Relu(Op.DropPath(_conv3.Forward(z * gate), _dropPath) + shortcut)
+            return scope.Return(_dropPath > 0 && trains
+                ? Op.Relu(Op.DropPath(_conv3.Forward(z), _dropPath) + shortcut)
                 : _conv3.Forward(z, shortcut, gate));
         }
     }
@@ -154,11 +156,15 @@ public sealed class RegNetY : VisionModel
     /// <summary>Channels weighed by a two-layer perceptron of their means (Hu et al. 2018); its layers are 1 x 1 convolutions.</summary>
     private sealed class SqueezeExcite(ParameterScope scope, int channels, int squeezed)
     {
-        private readonly Conv2d _squeeze = new(scope["fc1"], channels, squeezed, 1, bias: true);
-        private readonly Conv2d _excite = new(scope["fc2"], squeezed, channels, 1, bias: true);
+        private readonly Parameter _weight1 = scope["fc1"].Parameter("weight", [squeezed, channels, 1, 1], Init.HeFanOut());
+        private readonly Parameter _bias1 = scope["fc1"].Parameter("bias", [squeezed], Init.Zeros);
+        private readonly Parameter _weight2 = scope["fc2"].Parameter("weight", [channels, squeezed, 1, 1], Init.HeFanOut());
+        private readonly Parameter _bias2 = scope["fc2"].Parameter("bias", [channels], Init.Zeros);
+
+        public Tensor Forward(Tensor x) => Op.SqueezeExcite(x, _weight1, _bias1, _weight2, _bias2);
 
         /// <summary>The weights [N, channels, 1, 1].</summary>
         public Tensor Gate(Tensor x) =>
-            Op.Sigmoid(_excite.Forward(Op.Relu(_squeeze.Forward(Op.Mean(x, [2, 3], keepAxes: true)))));
+            Op.Sigmoid(Op.Conv2d(Op.Relu(Op.Conv2d(Op.Mean(x, [2, 3], keepAxes: true), _weight1, _bias1.Value)), _weight2, _bias2.Value));
     }
 }

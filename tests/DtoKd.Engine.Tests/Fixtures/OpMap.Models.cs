@@ -7,7 +7,7 @@ internal static partial class OpMap
         ["sdpa"] = c => [Op.Attention(c["q"], c["k"], c["v"], c.Optional("bias"), AttentionMask(c))],
         ["vit_block"] = c => [VitBlock(c)],
         ["patch_merging"] = c => [PatchMerging(c["x"], c["nw"], c["nb"], c["w"])],
-        ["squeeze_excite"] = c => [SqueezeExcite(c["x"], c["w1"], c["b1"], c["w2"], c["b2"])],
+        ["squeeze_excite"] = c => [Op.SqueezeExcite(c["x"], c["w1"], c["b1"], c["w2"], c["b2"])],
         ["swin_relative_position_bias"] = c => [Op.RelativePositionBias(c["table"], c.Ints("window")[0], c.Ints("window")[1])],
         ["swin_relative_position_index"] = c => [Op.RelativePositionIndex(c.Step, c.Ints("window")[0], c.Ints("window")[1])],
         ["swin_shift_mask"] = c => [Op.ShiftMask(
@@ -35,10 +35,4 @@ internal static partial class OpMap
 
     private static Tensor PatchMerging(Tensor x, Tensor normWeight, Tensor normBias, Tensor weight) =>
         Op.Linear(Op.LayerNorm(Op.PatchMerging(x), normWeight, normBias), weight);
-
-    private static Tensor SqueezeExcite(Tensor x, Tensor w1, Tensor b1, Tensor w2, Tensor b2)
-    {
-        var squeezed = Op.Mean(x, [2, 3], keepAxes: true);
-        return x * Op.Sigmoid(Op.Conv2d(Op.Relu(Op.Conv2d(squeezed, w1, b1)), w2, b2));
-    }
 }

@@ -62,12 +62,6 @@ public static partial class Op
 
         public override void Backward(Tensor dy, Gradients into)
         {
-            if (_a is not null && _b is not null && into.Wants(0) && into.Wants(1) && RowFactor.Suits(_a, _b))
-            {
-                RowFactor.Backward(Contiguous(dy), Contiguous(_a), Contiguous(_b), into);
-                return;
-            }
-
             if (_b is not null)
                 into.Give(0, Product(dy, _b, _a is null ? into.Over(dy) : into.Step.New(dy.Shape, dy.DType, Name), Inputs[0].Shape));
             if (_a is not null)
