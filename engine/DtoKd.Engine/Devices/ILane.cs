@@ -84,6 +84,9 @@ internal unsafe interface IFloatLane<V> : ILane<V>
 
     static abstract void Store(V value, float* target);
 
+    /// <summary>Writes to memory and keeps nothing in the caches; the target is a multiple of the vector's size.</summary>
+    static virtual void StorePast(V value, float* target) => V.Store(value, target);
+
     /// <summary>The first <paramref name="count"/> floats, fewer than <see cref="Width"/>; the others are <paramref name="fill"/>.</summary>
     static abstract V LoadPart(float* source, long count, float fill);
 

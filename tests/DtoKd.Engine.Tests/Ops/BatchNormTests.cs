@@ -72,6 +72,33 @@ public class BatchNormTests
         }
     }
 
+    // Results of 16 MiB are stored past the caches, where the planes' size allows it.
+    [Theory]
+    [InlineData(SimdLevel.Portable, 1 << 17)]
+    [InlineData(SimdLevel.Avx2, 1 << 17)]
+    [InlineData(SimdLevel.Avx512, 1 << 17)]
+    [InlineData(SimdLevel.Avx512, (1 << 17) + 1)]
+    public void A_channel_of_a_large_result_is_as_if_computed_alone(SimdLevel simd, int plane)
+    {
+        const int Channels = 16;
+        using var device = new CpuDevice(2, simd);
+        var random = new Random(plane);
+        float[] x = [.. Enumerable.Range(0, 2 * Channels * plane).Select(_ => random.NextSingle() - 0.25f)];
+        float[] all = Norm(x, Channels);
+        foreach (int channel in new[] { 0, Channels / 2, Channels - 1 })
+            Assert.Equal(Of(all, channel), Norm(Of(x, channel), 1));
+
+        float[] Of(float[] values, int channel) =>
+            [.. values.AsSpan(channel * plane, plane), .. values.AsSpan((Channels + channel) * plane, plane)];
+
+        float[] Norm(float[] values, int channels)
+        {
+            using var step = Step.Evaluation(device);
+            var input = step.From(values, [2, channels, plane]);
+            return Op.BatchNorm(input, null, null, null, null, training: true, residual: input, relu: true).ToArray<float>();
+        }
+    }
+
     // The result, then the gradients of x, weight, bias and residual; every input is also read by a second operation.
     private static float[][] Run(Device device, Func<Tensor, Tensor, Tensor, Tensor, Tensor> norm)
     {

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using DtoKd.Engine.Cpu;
 
 namespace DtoKd.Engine;
@@ -16,6 +17,9 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
 
     // How far ahead in a plane's elements: of small planes the next channel would be needed before it has come.
     private const long FetchedPlanes = 800;
+
+    // Results of 16 MiB and more would drive everything else out of most caches before they are read.
+    private const long StoredPast = 4 << 20;
 
     // Below this size, cutting a plane into vectors costs more than its elements.
     private const long SmallPlane = 8;
@@ -59,6 +63,7 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
         var extent = norm.Extent;
         float* px = norm.X.Pointer<float>(), py = y.Pointer<float>(), pr = residual is null ? null : residual.Pointer<float>();
         float* mean = norm.Mean.Pointer<float>(), variance = norm.Variance.Pointer<float>();
+        bool past = extent.Channels * extent.PerChannel >= StoredPast && extent.Plane % V.Width == 0 && (nint)py % (V.Width * sizeof(float)) == 0;
         Team(norm).ForRange(extent.Channels, GrainOf(extent), (start, end) =>
         {
             for (long c = start; c < end; c++)
@@ -70,9 +75,13 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
                 for (long n = 0; n < extent.Samples; n++)
                 {
                     long at = ((n * extent.Channels) + c) * extent.Plane;
-                    Normalise<V>(channel, px + at, pr == null ? null : pr + at, py + at, norm.Relu, extent.Plane, ahead);
+                    Normalise<V>(channel, px + at, pr == null ? null : pr + at, py + at, norm.Relu, past, extent.Plane, ahead);
                 }
             }
+
+            // Other threads must not find what was there before.
+            if (past && Sse.IsSupported)
+                Sse.StoreFence();
         });
     }
 
@@ -204,7 +213,8 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
         return V.Sum(sum + second);
     }
 
-    private static void Normalise<V>(Channel channel, float* x, float* residual, float* y, bool relu, long count, long ahead)
+    private static void Normalise<V>(
+        Channel channel, float* x, float* residual, float* y, bool relu, bool past, long count, long ahead)
         where V : unmanaged, IFloatLane<V>
     {
         V m = V.Broadcast(channel.Mean), s = V.Broadcast(channel.Scale), b = V.Broadcast(channel.Shift);
@@ -212,13 +222,18 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
         {
             long left = count - i;
             LaneRow.Fetch(x + i + ahead);
-            LaneRow.Fetch(y + i + ahead);
+            if (!past)
+                LaneRow.Fetch(y + i + ahead);
             if (residual != null)
                 LaneRow.Fetch(residual + i + ahead);
             var value = V.MultiplyAdd(LaneRow.Load<V>(x + i, left) - m, s, b);
             if (residual != null)
                 value += LaneRow.Load<V>(residual + i, left);
-            LaneRow.Store(relu ? V.Max(value, V.Of(0)) : value, y + i, left);
+            value = relu ? V.Max(value, V.Of(0)) : value;
+            if (past)
+                V.StorePast(value, y + i);
+            else
+                LaneRow.Store(value, y + i, left);
         }
     }
 

@@ -84,6 +84,9 @@ internal readonly unsafe struct Lane256(Vector256<float> value) : IFloatLane<Lan
     public static void Store(Lane256 value, float* target) => Vector256.Store(value._value, target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StorePast(Lane256 value, float* target) => Vector256.StoreAlignedNonTemporal(value._value, target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane256 LoadPart(float* source, long count, float fill)
     {
         if (!Avx.IsSupported)

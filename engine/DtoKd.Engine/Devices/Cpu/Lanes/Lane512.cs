@@ -86,6 +86,9 @@ internal readonly unsafe struct Lane512(Vector512<float> value) : IFloatLane<Lan
     public static void Store(Lane512 value, float* target) => Vector512.Store(value._value, target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StorePast(Lane512 value, float* target) => Vector512.StoreAlignedNonTemporal(value._value, target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane512 LoadPart(float* source, long count, float fill) => Avx512F.IsSupported
         ? new(Avx512F.MaskLoad(source, First(count), Vector512.Create(fill)))
         : LaneParts.Load<Lane512>(source, count, fill);
