@@ -53,8 +53,11 @@ public class WorkloadTests
     {
         (double, double)[] milliseconds = [(5, 10), (8, 12), (10, 30)];
         // The third exchange, after the first pair and before the second, is long.
-        var scaling = Scaling.Of("x", 2, milliseconds, [25, 26, 150, 27, 26, 25, 24]);
-        Assert.Equal(new Scaling("x", 2, 3, 12, 8, 2, 1, 3, 24, 150), scaling);
+        var scaling = Scaling.Of("x", 2, milliseconds, [25e-9, 26e-9, 150e-9, 27e-9, 26e-9, 25e-9, 24e-9]);
+        Assert.Equal(new Scaling("x", 2, 3, 12, 8, 2, 1, 3, 24e-9, 150e-9), scaling);
+        // All are long.
+        Assert.Equal(
+            new Scaling("x", 2, 3, 12, 8, 2, 0, null, 150e-9, 150e-9), Scaling.Of("x", 2, milliseconds, [.. Enumerable.Repeat<double?>(150e-9, 7)]));
         // One processor exchanges nothing.
         Assert.Equal(new Scaling("x", 2, 3, 12, 8, 2, 0, null, null, null), Scaling.Of("x", 2, milliseconds, new double?[7]));
     }

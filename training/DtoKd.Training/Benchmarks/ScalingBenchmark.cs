@@ -11,7 +11,7 @@ namespace DtoKd.Training.Benchmarks;
 /// <param name="OneMilliseconds">The median on one thread.</param>
 /// <param name="TeamMilliseconds">The median on the team.</param>
 /// <param name="Ratio">The median of the pairs' ratios.</param>
-/// <param name="NearPairs">Pairs before, within and after which a line of the cache went from core to core about as fast as it ever did.</param>
+/// <param name="NearPairs">Pairs before, within and after which a line of the cache went from core to core as behind one L3.</param>
 /// <param name="NearRatio">The median of their ratios; null where there are none.</param>
 /// <param name="LeastExchange">Seconds of a line from core to core, the shortest; null where one processor computes.</param>
 /// <param name="MostExchange">The longest.</param>
@@ -27,6 +27,9 @@ public sealed record Scaling(
     double? LeastExchange,
     double? MostExchange)
 {
+    // Behind one L3 a line takes 20 to 60 ns, behind different ones from 100 ns on.
+    private const double NearSeconds = 80e-9;
+
     /// <summary>What pairs of runs amount to.</summary>
     /// <param name="what">The workload.</param>
     /// <param name="threads">Members of the team.</param>
@@ -35,8 +38,7 @@ public sealed record Scaling(
     internal static Scaling Of(string what, int threads, (double Team, double One)[] milliseconds, double?[] exchanges)
     {
         double[] ratios = [.. milliseconds.Select(pair => pair.One / pair.Team)];
-        double? least = exchanges.Min();
-        double[] near = [.. ratios.Where((_, i) => exchanges[(2 * i)..((2 * i) + 3)].Max() < 2 * least)];
+        double[] near = [.. ratios.Where((_, i) => exchanges[(2 * i)..((2 * i) + 3)].Max() < NearSeconds)];
         return new Scaling(
             what,
             threads,
@@ -46,7 +48,7 @@ public sealed record Scaling(
             Median(ratios),
             near.Length,
             near.Length == 0 ? null : Median(near),
-            least,
+            exchanges.Min(),
             exchanges.Max());
     }
 

@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using DtoKd.Engine;
+using DtoKd.Engine.Cpu;
 using DtoKd.Training.Loop;
 
 namespace DtoKd.Training.Data;
@@ -88,7 +89,7 @@ public sealed class BatchFeeder : IDisposable
         }
         else
         {
-            _loader.Load(part.Position.Epoch, indices, Images(slot, 0, part.Count), Labels(slot, 0, part.Count));
+            ((CpuDevice)_device).Team.For(indices.Length, image => Load(slot, part.Position.Epoch, indices, image, 1));
             slot.Input.Send();
         }
 
@@ -101,11 +102,8 @@ public sealed class BatchFeeder : IDisposable
         slot.Input.AwaitSent();
         try
         {
-            Parallel.For(0, (indices.Length + Stretch - 1) / Stretch, stretch =>
-            {
-                int first = stretch * Stretch, count = Math.Min(Stretch, indices.Length - first);
-                _loader.Load(epoch, indices.AsSpan(first, count), Images(slot, first, count), Labels(slot, first, count));
-            });
+            Parallel.For(
+                0, (indices.Length + Stretch - 1) / Stretch, stretch => Load(slot, epoch, indices, stretch * Stretch, Stretch));
         }
         catch (AggregateException failures)
         {
@@ -114,6 +112,12 @@ public sealed class BatchFeeder : IDisposable
         }
 
         slot.Input.Send();
+    }
+
+    private void Load(Slot slot, int epoch, int[] indices, int first, int count)
+    {
+        count = Math.Min(count, indices.Length - first);
+        _loader.Load(epoch, indices.AsSpan(first, count), Images(slot, first, count), Labels(slot, first, count));
     }
 
     /// <summary>The one that was used the longest time ago; in the host's memory there is one only.</summary>
