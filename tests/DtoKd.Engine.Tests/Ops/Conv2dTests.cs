@@ -36,6 +36,36 @@ public class Conv2dTests
         Assert.Equal([12f, 16, 24, 28], Op.Conv2d(x, w, stride: 2, padding: 1).ToArray<float>());
     }
 
+    [Fact]
+    public void Two_large_images_together_are_as_each_alone()
+    {
+        // Together their input has more than 8 MiB, and is gone through image by image; one alone, group by group.
+        const int Groups = 4, Channels = 16, Height = 256, Width = 260, Image = Channels * Height * Width;
+        using var device = new CpuDevice(2);
+        var random = new Random(3);
+        float[] x = [.. Enumerable.Range(0, 2 * Image).Select(_ => random.NextSingle() - 0.5f)];
+        float[] weight = [.. Enumerable.Range(0, Channels * Channels / Groups * 9).Select(_ => random.NextSingle() - 0.5f)];
+        Assert.True(2 * Image > 2 << 20 && Image <= 2 << 20);
+        var both = Run(x, 2);
+        float[][] first = Run(x[..Image], 1), second = Run(x[Image..], 1);
+        Assert.Equal(both[0], first[0].Concat(second[0]));
+        Assert.Equal(both[1], first[1].Concat(second[1]));
+        for (int i = 0; i < weight.Length; i++)
+            Assert.Equal(first[2][i] + second[2][i], both[2][i], 1e-4 * Math.Max(10, Math.Abs(both[2][i])));
+
+        // The result, and the gradients of half its squares' sum.
+        float[][] Run(float[] images, int count)
+        {
+            using var step = Step.Recording(device);
+            Tensor input = step.Watch(step.From(images, [count, Channels, Height, Width]));
+            Tensor kernel = step.Watch(step.From(weight, [Channels, Channels / Groups, 3, 3]));
+            var y = Op.Conv2d(input, kernel, padding: 1, groups: Groups);
+            using var store = new GradStore();
+            step.Tape.Backward(y, y, store);
+            return [y.ToArray<float>(), store.Of(input)!.ToArray<float>(), store.Of(kernel)!.ToArray<float>()];
+        }
+    }
+
     [Property(MaxTest = 60)]
     public void Groups_are_convolutions_side_by_side(int seed)
     {

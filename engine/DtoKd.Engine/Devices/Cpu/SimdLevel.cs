@@ -50,7 +50,7 @@ public static class Simd
         : Avx2.IsSupported && Fma.IsSupported ? SimdLevel.Avx2
         : SimdLevel.Portable;
 
-    // AMD's family 19h; its other member, Zen 3, has no AVX-512. Not Zen 5, which cannot load fast enough for it.
+    // AMD's family 19h; its other member, Zen 3, has no AVX-512. Not Zen 5, where it is slower.
     private static bool IsZen4
     {
         get
