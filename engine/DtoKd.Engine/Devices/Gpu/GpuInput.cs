@@ -30,9 +30,13 @@ internal sealed class GpuInput : DeviceInput
 
     public override void Send()
     {
-        _read.Block(_device.CopyStream);
-        _device.Upload(_host, 0, Storage, 0, (int)Storage.Bytes, _device.CopyStream);
-        _arrived.Record(_device.CopyStream);
+        // Two batches may be ready at once, as the first one of an evaluation while training's next is on its way.
+        lock (_device.CopyStream)
+        {
+            _read.Block(_device.CopyStream);
+            _device.Upload(_host, 0, Storage, 0, (int)Storage.Bytes, _device.CopyStream);
+            _arrived.Record(_device.CopyStream);
+        }
     }
 
     public override Tensor View(Step step, long offset, Shape shape, DType dtype)
