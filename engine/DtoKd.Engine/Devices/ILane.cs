@@ -82,6 +82,15 @@ internal unsafe interface IFloatLane<V> : ILane<V>
 
     static abstract V Load(float* source);
 
+    /// <summary>
+    /// sum = a b + sum with one rounding, for loops of many sums: written as an assignment of <see cref="ILane{V}.MultiplyAdd"/> the
+    /// compiler makes a copy of each.
+    /// </summary>
+    static virtual void AddProduct(ref V sum, V a, V b) => sum = V.MultiplyAdd(a, b, sum);
+
+    /// <summary>The same, where b is read by the instruction itself.</summary>
+    static virtual void AddProduct(ref V sum, V a, float* b) => sum = V.MultiplyAdd(a, V.Load(b), sum);
+
     static abstract void Store(V value, float* target);
 
     /// <summary>Writes to memory and keeps nothing in the caches; the target is a multiple of the vector's size.</summary>

@@ -146,14 +146,14 @@ internal static unsafe class LaneProduct
         where V : unmanaged, IFloatLane<V>
         where W : struct, ICount
     {
-        c0 = V.MultiplyAdd(x, y0, c0);
-        c1 = V.MultiplyAdd(x, y1, c1);
+        V.AddProduct(ref c0, x, y0);
+        V.AddProduct(ref c1, x, y1);
         if (W.Count > 2)
-            c2 = V.MultiplyAdd(x, y2, c2);
+            V.AddProduct(ref c2, x, y2);
         if (W.Count > 3)
-            c3 = V.MultiplyAdd(x, y3, c3);
+            V.AddProduct(ref c3, x, y3);
         if (W.Count > 4)
-            c4 = V.MultiplyAdd(x, y4, c4);
+            V.AddProduct(ref c4, x, y4);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -77,31 +77,31 @@ internal static unsafe class NearProduct
         {
             V left = V.Load(b), right = V.Load(b + V.Width);
             var x = V.Broadcast(a0[at]);
-            c00 = V.MultiplyAdd(x, left, c00);
-            c01 = V.MultiplyAdd(x, right, c01);
+            V.AddProduct(ref c00, x, left);
+            V.AddProduct(ref c01, x, right);
             x = V.Broadcast(a1[at]);
-            c10 = V.MultiplyAdd(x, left, c10);
-            c11 = V.MultiplyAdd(x, right, c11);
+            V.AddProduct(ref c10, x, left);
+            V.AddProduct(ref c11, x, right);
             x = V.Broadcast(a2[at]);
-            c20 = V.MultiplyAdd(x, left, c20);
-            c21 = V.MultiplyAdd(x, right, c21);
+            V.AddProduct(ref c20, x, left);
+            V.AddProduct(ref c21, x, right);
             x = V.Broadcast(a3[at]);
-            c30 = V.MultiplyAdd(x, left, c30);
-            c31 = V.MultiplyAdd(x, right, c31);
+            V.AddProduct(ref c30, x, left);
+            V.AddProduct(ref c31, x, right);
             x = V.Broadcast(a4[at]);
-            c40 = V.MultiplyAdd(x, left, c40);
-            c41 = V.MultiplyAdd(x, right, c41);
+            V.AddProduct(ref c40, x, left);
+            V.AddProduct(ref c41, x, right);
             x = V.Broadcast(a5[at]);
-            c50 = V.MultiplyAdd(x, left, c50);
-            c51 = V.MultiplyAdd(x, right, c51);
+            V.AddProduct(ref c50, x, left);
+            V.AddProduct(ref c51, x, right);
             x = V.Broadcast(a6[at]);
-            c60 = V.MultiplyAdd(x, left, c60);
-            c61 = V.MultiplyAdd(x, right, c61);
+            V.AddProduct(ref c60, x, left);
+            V.AddProduct(ref c61, x, right);
             if (H.IsEight)
             {
                 x = V.Broadcast(a7[at]);
-                c70 = V.MultiplyAdd(x, left, c70);
-                c71 = V.MultiplyAdd(x, right, c71);
+                V.AddProduct(ref c70, x, left);
+                V.AddProduct(ref c71, x, right);
             }
         }
 

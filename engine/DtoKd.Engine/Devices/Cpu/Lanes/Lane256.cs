@@ -5,9 +5,9 @@ using System.Runtime.Intrinsics.X86;
 namespace DtoKd.Engine.Cpu;
 
 /// <summary>Eight floats.</summary>
-internal readonly unsafe struct Lane256(Vector256<float> value) : IFloatLane<Lane256>
+internal unsafe struct Lane256(Vector256<float> value) : IFloatLane<Lane256>
 {
-    private readonly Vector256<float> _value = value;
+    private Vector256<float> _value = value;
 
     public static int Width => Vector256<float>.Count;
 
@@ -31,6 +31,14 @@ internal readonly unsafe struct Lane256(Vector256<float> value) : IFloatLane<Lan
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane256 MultiplyAdd(Lane256 a, Lane256 b, Lane256 c) => new(Vector256.FusedMultiplyAdd(a._value, b._value, c._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AddProduct(ref Lane256 sum, Lane256 a, Lane256 b) =>
+        sum._value = Vector256.FusedMultiplyAdd(a._value, b._value, sum._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AddProduct(ref Lane256 sum, Lane256 a, float* b) =>
+        sum._value = Vector256.FusedMultiplyAdd(a._value, Vector256.Load(b), sum._value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane256 Abs(Lane256 x) => new(Vector256.Abs(x._value));

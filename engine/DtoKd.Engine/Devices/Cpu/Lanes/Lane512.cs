@@ -5,11 +5,11 @@ using System.Runtime.Intrinsics.X86;
 namespace DtoKd.Engine.Cpu;
 
 /// <summary>Sixteen floats.</summary>
-internal readonly unsafe struct Lane512(Vector512<float> value) : IFloatLane<Lane512>
+internal unsafe struct Lane512(Vector512<float> value) : IFloatLane<Lane512>
 {
-    private readonly Vector512<float> _value = value;
+    private Vector512<float> _value = value;
 
-    public Vector512<float> Value => _value;
+    public readonly Vector512<float> Value => _value;
 
     public static int Width => Vector512<float>.Count;
 
@@ -33,6 +33,14 @@ internal readonly unsafe struct Lane512(Vector512<float> value) : IFloatLane<Lan
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane512 MultiplyAdd(Lane512 a, Lane512 b, Lane512 c) => new(Vector512.FusedMultiplyAdd(a._value, b._value, c._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AddProduct(ref Lane512 sum, Lane512 a, Lane512 b) =>
+        sum._value = Vector512.FusedMultiplyAdd(a._value, b._value, sum._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AddProduct(ref Lane512 sum, Lane512 a, float* b) =>
+        sum._value = Vector512.FusedMultiplyAdd(a._value, Vector512.Load(b), sum._value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane512 Abs(Lane512 x) => new(Vector512.Abs(x._value));

@@ -49,21 +49,21 @@ internal static unsafe class ConvTiles
             long at = offsets[k];
             V x0 = V.Load(p0 + at), x1 = V.Load(p1 + at), x2 = V.Load(p2 + at);
             var f = V.Broadcast(w[0]);
-            c00 = V.MultiplyAdd(f, x0, c00);
-            c01 = V.MultiplyAdd(f, x1, c01);
-            c02 = V.MultiplyAdd(f, x2, c02);
+            V.AddProduct(ref c00, f, x0);
+            V.AddProduct(ref c01, f, x1);
+            V.AddProduct(ref c02, f, x2);
             f = V.Broadcast(w[1]);
-            c10 = V.MultiplyAdd(f, x0, c10);
-            c11 = V.MultiplyAdd(f, x1, c11);
-            c12 = V.MultiplyAdd(f, x2, c12);
+            V.AddProduct(ref c10, f, x0);
+            V.AddProduct(ref c11, f, x1);
+            V.AddProduct(ref c12, f, x2);
             f = V.Broadcast(w[2]);
-            c20 = V.MultiplyAdd(f, x0, c20);
-            c21 = V.MultiplyAdd(f, x1, c21);
-            c22 = V.MultiplyAdd(f, x2, c22);
+            V.AddProduct(ref c20, f, x0);
+            V.AddProduct(ref c21, f, x1);
+            V.AddProduct(ref c22, f, x2);
             f = V.Broadcast(w[3]);
-            c30 = V.MultiplyAdd(f, x0, c30);
-            c31 = V.MultiplyAdd(f, x1, c31);
-            c32 = V.MultiplyAdd(f, x2, c32);
+            V.AddProduct(ref c30, f, x0);
+            V.AddProduct(ref c31, f, x1);
+            V.AddProduct(ref c32, f, x2);
             w += Rows;
         }
 
@@ -94,14 +94,14 @@ internal static unsafe class ConvTiles
         {
             long at = offsets[k];
             var f = V.Broadcast(w[k]);
-            c0 = V.MultiplyAdd(f, V.Load(p0 + at), c0);
-            c1 = V.MultiplyAdd(f, V.Load(p1 + at), c1);
-            c2 = V.MultiplyAdd(f, V.Load(p2 + at), c2);
-            c3 = V.MultiplyAdd(f, V.Load(p3 + at), c3);
-            c4 = V.MultiplyAdd(f, V.Load(p4 + at), c4);
-            c5 = V.MultiplyAdd(f, V.Load(p5 + at), c5);
-            c6 = V.MultiplyAdd(f, V.Load(p6 + at), c6);
-            c7 = V.MultiplyAdd(f, V.Load(p7 + at), c7);
+            V.AddProduct(ref c0, f, p0 + at);
+            V.AddProduct(ref c1, f, p1 + at);
+            V.AddProduct(ref c2, f, p2 + at);
+            V.AddProduct(ref c3, f, p3 + at);
+            V.AddProduct(ref c4, f, p4 + at);
+            V.AddProduct(ref c5, f, p5 + at);
+            V.AddProduct(ref c6, f, p6 + at);
+            V.AddProduct(ref c7, f, p7 + at);
         }
 
         Finish(c0, add, y + places[0]);
@@ -149,21 +149,21 @@ internal static unsafe class ConvTiles
             long at = bases[v];
             V x0 = V.Load(p0 + at), x1 = V.Load(p1 + at), x2 = V.Load(p2 + at);
             var f = V.Load(d0 + j);
-            c00 = V.MultiplyAdd(f, x0, c00);
-            c01 = V.MultiplyAdd(f, x1, c01);
-            c02 = V.MultiplyAdd(f, x2, c02);
+            V.AddProduct(ref c00, f, x0);
+            V.AddProduct(ref c01, f, x1);
+            V.AddProduct(ref c02, f, x2);
             f = V.Load(d1 + j);
-            c10 = V.MultiplyAdd(f, x0, c10);
-            c11 = V.MultiplyAdd(f, x1, c11);
-            c12 = V.MultiplyAdd(f, x2, c12);
+            V.AddProduct(ref c10, f, x0);
+            V.AddProduct(ref c11, f, x1);
+            V.AddProduct(ref c12, f, x2);
             f = V.Load(d2 + j);
-            c20 = V.MultiplyAdd(f, x0, c20);
-            c21 = V.MultiplyAdd(f, x1, c21);
-            c22 = V.MultiplyAdd(f, x2, c22);
+            V.AddProduct(ref c20, f, x0);
+            V.AddProduct(ref c21, f, x1);
+            V.AddProduct(ref c22, f, x2);
             f = V.Load(d3 + j);
-            c30 = V.MultiplyAdd(f, x0, c30);
-            c31 = V.MultiplyAdd(f, x1, c31);
-            c32 = V.MultiplyAdd(f, x2, c32);
+            V.AddProduct(ref c30, f, x0);
+            V.AddProduct(ref c31, f, x1);
+            V.AddProduct(ref c32, f, x2);
         }
 
         AddSums(c00, c01, c02, taps, dw);
@@ -188,15 +188,15 @@ internal static unsafe class ConvTiles
         {
             long at = bases[v];
             var f = V.Load(dy);
-            c0 = V.MultiplyAdd(f, V.Load(p0 + at), c0);
-            c1 = V.MultiplyAdd(f, V.Load(p1 + at), c1);
-            c2 = V.MultiplyAdd(f, V.Load(p2 + at), c2);
-            c3 = V.MultiplyAdd(f, V.Load(p3 + at), c3);
-            c4 = V.MultiplyAdd(f, V.Load(p4 + at), c4);
-            c5 = V.MultiplyAdd(f, V.Load(p5 + at), c5);
-            c6 = V.MultiplyAdd(f, V.Load(p6 + at), c6);
-            c7 = V.MultiplyAdd(f, V.Load(p7 + at), c7);
-            c8 = V.MultiplyAdd(f, V.Load(p8 + at), c8);
+            V.AddProduct(ref c0, f, p0 + at);
+            V.AddProduct(ref c1, f, p1 + at);
+            V.AddProduct(ref c2, f, p2 + at);
+            V.AddProduct(ref c3, f, p3 + at);
+            V.AddProduct(ref c4, f, p4 + at);
+            V.AddProduct(ref c5, f, p5 + at);
+            V.AddProduct(ref c6, f, p6 + at);
+            V.AddProduct(ref c7, f, p7 + at);
+            V.AddProduct(ref c8, f, p8 + at);
             dy += V.Width;
         }
 

@@ -100,13 +100,14 @@ internal static unsafe class SparseConv
         int endPanel, in ConvEpilogue epilogue, float* y)
         where V : unmanaged, IFloatLane<V>
     {
-        int panel = Vectors * V.Width, line = (pixels + 7) & ~7;
-        float* rows = PackBuffers.A(((long)cut.Masks * pixels * (StepsAtOnce + 2)) + ((long)line * StepsAtOnce));
-        var masks = (ulong*)(rows + ((long)cut.Masks * pixels * StepsAtOnce));
-        Rows<V>(g, cut, source, x, firstPixel, pixels, rows, masks, (float*)(masks + ((long)cut.Masks * pixels)));
+        // Products takes pixels by twos.
+        int panel = Vectors * V.Width, line = (pixels + 7) & ~7, even = pixels + (pixels & 1);
+        float* rows = PackBuffers.A(((long)cut.Masks * even * (StepsAtOnce + 2)) + ((long)line * StepsAtOnce));
+        var masks = (ulong*)(rows + ((long)cut.Masks * even * StepsAtOnce));
+        Rows<V>(g, cut, source, x, firstPixel, pixels, even, rows, masks, (float*)(masks + ((long)cut.Masks * even)));
 
-        float* total = PackBuffers.B((2L * pixels * panel) + ((long)line * panel));
-        float* partial = total + ((long)pixels * panel), turned = partial + ((long)pixels * panel);
+        float* total = PackBuffers.B((2L * even * panel) + ((long)line * panel));
+        float* partial = total + ((long)even * panel), turned = partial + ((long)even * panel);
         for (int p = firstPanel; p < endPanel; p++)
         {
             for (int mask = 0; mask < cut.Masks; mask++)
@@ -114,7 +115,7 @@ internal static unsafe class SparseConv
                 float* w = packed + ((((long)p * cut.Masks) + mask) * PieceLength(panel));
                 bool begins = mask % cut.MasksPerBlock == 0, ends = mask + 1 == cut.Masks || (mask + 1) % cut.MasksPerBlock == 0;
                 Products<V>(
-                    masks + ((long)mask * pixels), rows + ((long)mask * pixels * StepsAtOnce), pixels, w, begins ? null : partial,
+                    masks + ((long)mask * even), rows + ((long)mask * even * StepsAtOnce), even, w, begins ? null : partial,
                     ends && mask >= cut.MasksPerBlock ? total : null, ends ? total : partial);
             }
 
@@ -123,81 +124,124 @@ internal static unsafe class SparseConv
         }
     }
 
-    /// <summary>Turns the channels of some pixels into rows [mask][pixel][64], and notes which of them are not zero.</summary>
+    /// <summary>
+    /// Turns the channels of some pixels into rows [mask][pixel][64], and notes which of them are not zero. A pixel beyond the last has none.
+    /// </summary>
     private static void Rows<V>(
-        Conv2dGeometry g, in Cut cut, ConvPixels source, float* x, long firstPixel, int pixels, float* rows, ulong* masks, float* lines)
+        Conv2dGeometry g, in Cut cut, ConvPixels source, float* x, long firstPixel, int pixels, int even, float* rows, ulong* masks,
+        float* lines)
         where V : unmanaged, IFloatLane<V>
     {
         int line = (pixels + 7) & ~7;
         var runs = stackalloc PixelRun[pixels];
         int runCount = source.Runs(firstPixel, pixels, line, runs);
-        for (int mask = 0; mask < cut.Masks; mask++, rows += pixels * StepsAtOnce, masks += pixels)
+        for (int mask = 0; mask < cut.Masks; mask++, rows += even * StepsAtOnce, masks += even)
         {
             int channels = cut.Length(mask);
             source.Gather<V>(x, 0, cut.Start(mask), channels, runs, runCount, line, lines);
             Packing.Transpose(lines, line, channels, pixels, rows, StepsAtOnce);
             // Behind the last channel the row repeats some of them.
             ulong inside = ulong.MaxValue >> (StepsAtOnce - channels);
+            masks[even - 1] = 0;
             for (int p = 0; p < pixels; p++)
                 masks[p] = Nonzeros(rows + (p * StepsAtOnce)) & inside;
         }
     }
 
-    /// <summary>Some pixels' sums over one mask of channels: to = from + rows w + plus, where from and plus may be null for 0.</summary>
+    /// <summary>
+    /// Some pixels' sums over one mask of channels: to = from + rows w + plus, where from and plus may be null for 0. An even number of
+    /// pixels.
+    /// </summary>
+    /// <remarks>
+    /// Two pixels take turns: fourteen chains hide the latency of multiply-adds, seven are a tenth slower. Which of the two has more
+    /// terms nobody can foresee, and one that pads the other with zeros is no faster than the rest by itself.
+    /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Products<V>(ulong* masks, float* rows, int count, float* w, float* from, float* plus, float* to)
         where V : unmanaged, IFloatLane<V>
     {
-        V zero = V.Of(0);
-        for (int pixel = 0; pixel < count; pixel++, rows += StepsAtOnce, to += Vectors * V.Width)
+        for (int pixel = 0; pixel < count; pixel += 2)
         {
+            float* second = rows + StepsAtOnce;
+            V zero = V.Of(0);
             V c0 = zero, c1 = zero, c2 = zero, c3 = zero, c4 = zero, c5 = zero, c6 = zero;
+            V d0 = zero, d1 = zero, d2 = zero, d3 = zero, d4 = zero, d5 = zero, d6 = zero;
             if (from != null)
             {
-                c0 = V.Load(from);
-                c1 = V.Load(from + V.Width);
-                c2 = V.Load(from + (2 * V.Width));
-                c3 = V.Load(from + (3 * V.Width));
-                c4 = V.Load(from + (4 * V.Width));
-                c5 = V.Load(from + (5 * V.Width));
-                c6 = V.Load(from + (6 * V.Width));
-                from += Vectors * V.Width;
+                Add(from, ref c0, ref c1, ref c2, ref c3, ref c4, ref c5, ref c6);
+                Add(from + (Vectors * V.Width), ref d0, ref d1, ref d2, ref d3, ref d4, ref d5, ref d6);
+                from += 2 * Vectors * V.Width;
             }
 
-            for (ulong mask = masks[pixel]; mask != 0; mask &= mask - 1)
+            ulong c = masks[pixel], d = masks[pixel + 1];
+            for (int both = Math.Min(BitOperations.PopCount(c), BitOperations.PopCount(d)); both > 0; both--)
             {
-                int step = BitOperations.TrailingZeroCount(mask);
-                V x = V.Broadcast(rows[step]);
-                float* row = w + (step * Vectors * V.Width);
-                c0 = V.MultiplyAdd(x, V.Load(row), c0);
-                c1 = V.MultiplyAdd(x, V.Load(row + V.Width), c1);
-                c2 = V.MultiplyAdd(x, V.Load(row + (2 * V.Width)), c2);
-                c3 = V.MultiplyAdd(x, V.Load(row + (3 * V.Width)), c3);
-                c4 = V.MultiplyAdd(x, V.Load(row + (4 * V.Width)), c4);
-                c5 = V.MultiplyAdd(x, V.Load(row + (5 * V.Width)), c5);
-                c6 = V.MultiplyAdd(x, V.Load(row + (6 * V.Width)), c6);
+                c = Step(c, rows, w, ref c0, ref c1, ref c2, ref c3, ref c4, ref c5, ref c6);
+                d = Step(d, second, w, ref d0, ref d1, ref d2, ref d3, ref d4, ref d5, ref d6);
             }
+
+            while (c != 0)
+                c = Step(c, rows, w, ref c0, ref c1, ref c2, ref c3, ref c4, ref c5, ref c6);
+            while (d != 0)
+                d = Step(d, second, w, ref d0, ref d1, ref d2, ref d3, ref d4, ref d5, ref d6);
 
             if (plus != null)
             {
-                c0 += V.Load(plus);
-                c1 += V.Load(plus + V.Width);
-                c2 += V.Load(plus + (2 * V.Width));
-                c3 += V.Load(plus + (3 * V.Width));
-                c4 += V.Load(plus + (4 * V.Width));
-                c5 += V.Load(plus + (5 * V.Width));
-                c6 += V.Load(plus + (6 * V.Width));
-                plus += Vectors * V.Width;
+                Add(plus, ref c0, ref c1, ref c2, ref c3, ref c4, ref c5, ref c6);
+                Add(plus + (Vectors * V.Width), ref d0, ref d1, ref d2, ref d3, ref d4, ref d5, ref d6);
+                plus += 2 * Vectors * V.Width;
             }
 
-            V.Store(c0, to);
-            V.Store(c1, to + V.Width);
-            V.Store(c2, to + (2 * V.Width));
-            V.Store(c3, to + (3 * V.Width));
-            V.Store(c4, to + (4 * V.Width));
-            V.Store(c5, to + (5 * V.Width));
-            V.Store(c6, to + (6 * V.Width));
+            Store(c0, c1, c2, c3, c4, c5, c6, to);
+            Store(d0, d1, d2, d3, d4, d5, d6, to + (Vectors * V.Width));
+            to += 2 * Vectors * V.Width;
+            rows = second + StepsAtOnce;
         }
+    }
+
+    /// <summary>Adds the multiple of the weights for a mask's first channel, and returns the other channels.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Step<V>(
+        ulong mask, float* row, float* w, ref V c0, ref V c1, ref V c2, ref V c3, ref V c4, ref V c5, ref V c6)
+        where V : unmanaged, IFloatLane<V>
+    {
+        int step = BitOperations.TrailingZeroCount(mask);
+        V x = V.Broadcast(row[step]);
+        w += step * Vectors * V.Width;
+        V.AddProduct(ref c0, x, w);
+        V.AddProduct(ref c1, x, w + V.Width);
+        V.AddProduct(ref c2, x, w + (2 * V.Width));
+        V.AddProduct(ref c3, x, w + (3 * V.Width));
+        V.AddProduct(ref c4, x, w + (4 * V.Width));
+        V.AddProduct(ref c5, x, w + (5 * V.Width));
+        V.AddProduct(ref c6, x, w + (6 * V.Width));
+        return mask & (mask - 1);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Add<V>(float* sums, ref V c0, ref V c1, ref V c2, ref V c3, ref V c4, ref V c5, ref V c6)
+        where V : unmanaged, IFloatLane<V>
+    {
+        c0 += V.Load(sums);
+        c1 += V.Load(sums + V.Width);
+        c2 += V.Load(sums + (2 * V.Width));
+        c3 += V.Load(sums + (3 * V.Width));
+        c4 += V.Load(sums + (4 * V.Width));
+        c5 += V.Load(sums + (5 * V.Width));
+        c6 += V.Load(sums + (6 * V.Width));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store<V>(V c0, V c1, V c2, V c3, V c4, V c5, V c6, float* sums)
+        where V : unmanaged, IFloatLane<V>
+    {
+        V.Store(c0, sums);
+        V.Store(c1, sums + V.Width);
+        V.Store(c2, sums + (2 * V.Width));
+        V.Store(c3, sums + (3 * V.Width));
+        V.Store(c4, sums + (4 * V.Width));
+        V.Store(c5, sums + (5 * V.Width));
+        V.Store(c6, sums + (6 * V.Width));
     }
 
     /// <summary>Bit i: whether x[i] is not zero.</summary>
