@@ -16,7 +16,8 @@ internal static unsafe class Winograd
     /// <summary>Elements of a transformed kernel, 4 x 4.</summary>
     public const int Elements = 16;
 
-    private const int Taps = 9;
+    /// <summary>Elements of a kernel, 3 x 3.</summary>
+    public const int Taps = 9;
 
     // With fewer channels the transforms cost more than the products they save.
     private const int MinChannels = 16;

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace DtoKd.Engine.Cpu;
 
@@ -30,9 +31,9 @@ internal static unsafe class WinogradGradient
                 int first = run * perRun, last = Math.Min(tiles.Blocks, first + perRun);
                 for (int block = first; block < last; block++)
                     Block<V, TKernel>(g, tiles, block, group, x, dy, s, rows, columns, add: block > first);
-                float* to = partials.Of(run) + ((long)group * g.GroupO * g.GroupC * 9);
+                float* to = partials.Of(run) + ((long)group * g.GroupO * g.GroupC * Winograd.Taps);
                 for (int o = 0; o < g.GroupO; o++)
-                    TransformBack(s + ((long)o * columns), (long)rows * columns, g.GroupC, to + ((long)o * g.GroupC * 9));
+                    TransformBack<V>(s + ((long)o * columns), (long)rows * columns, g.GroupC, to + ((long)o * g.GroupC * Winograd.Taps));
             }
             finally
             {
@@ -82,30 +83,48 @@ internal static unsafe class WinogradGradient
         }
     }
 
-    /// <summary>dg = G' S G for the channels of one output.</summary>
+    /// <summary>dg = G' S G for the channels of one output, a vector of them at a time.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void TransformBack(float* s, long elementStride, int channels, float* dg)
+    private static void TransformBack<V>(float* s, long elementStride, int channels, float* dg)
+        where V : unmanaged, IFloatLane<V>
     {
-        float* t = stackalloc float[12];
-        for (int c = 0; c < channels; c++, s++, dg += 9)
+        float* taps = stackalloc float[Winograd.Taps * V.Width];
+        for (int c = 0; c < channels; c += V.Width, s += V.Width)
         {
-            float* from = s;
-            for (int i = 0; i < 4; i++, from += 4 * elementStride)
+            BackRow<V>(s, elementStride, out var a0, out var a1, out var a2);
+            BackRow<V>(s + (4 * elementStride), elementStride, out var b0, out var b1, out var b2);
+            BackRow<V>(s + (8 * elementStride), elementStride, out var c0, out var c1, out var c2);
+            BackRow<V>(s + (12 * elementStride), elementStride, out var d0, out var d1, out var d2);
+            BackColumn(a0, b0, c0, d0, taps);
+            BackColumn(a1, b1, c1, d1, taps + V.Width);
+            BackColumn(a2, b2, c2, d2, taps + (2 * V.Width));
+            int count = Math.Min(V.Width, channels - c);
+            for (int i = 0; i < count; i++)
             {
-                float plus = 0.5f * (from[elementStride] + from[2 * elementStride]);
-                t[3 * i] = from[0] + plus;
-                t[(3 * i) + 1] = 0.5f * (from[elementStride] - from[2 * elementStride]);
-                t[(3 * i) + 2] = plus + from[3 * elementStride];
-            }
-
-            for (int j = 0; j < 3; j++)
-            {
-                float plus = 0.5f * (t[3 + j] + t[6 + j]);
-                dg[j] = t[j] + plus;
-                dg[3 + j] = 0.5f * (t[3 + j] - t[6 + j]);
-                dg[6 + j] = plus + t[9 + j];
+                for (int tap = 0; tap < Winograd.Taps; tap++)
+                    *dg++ = taps[(tap * V.Width) + i];
             }
         }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void BackRow<V>(float* s, long elementStride, out V t0, out V t1, out V t2)
+        where V : unmanaged, IFloatLane<V>
+    {
+        V s1 = V.Load(s + elementStride), s2 = V.Load(s + (2 * elementStride)), plus = V.Of(0.5) * (s1 + s2);
+        t0 = V.Load(s) + plus;
+        t1 = V.Of(0.5) * (s1 - s2);
+        t2 = plus + V.Load(s + (3 * elementStride));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void BackColumn<V>(V a, V b, V c, V d, float* taps)
+        where V : unmanaged, IFloatLane<V>
+    {
+        V plus = V.Of(0.5) * (b + c);
+        V.Store(a + plus, taps);
+        V.Store(V.Of(0.5) * (b - c), taps + (3 * V.Width));
+        V.Store(plus + d, taps + (6 * V.Width));
     }
 
     private static int RoundUp(int value, int multiple) => (value + multiple - 1) / multiple * multiple;
@@ -136,7 +155,21 @@ internal sealed unsafe class ConvPartials(CpuDevice device, long count) : IDispo
     /// <summary>target (+)= the sum over the runs.</summary>
     public void AddTo(float* target, bool accumulate) => device.Team.ForRange(count, Grain, (start, end) =>
     {
-        for (long i = start; i < end; i++)
+        long i = start;
+        for (; i + Vector256<float>.Count <= end; i += Vector256<float>.Count)
+        {
+            var (lower, upper) = Vector256.Widen(accumulate ? Vector256.Load(target + i) : Vector256<float>.Zero);
+            for (int run = 0; run < _runs; run++)
+            {
+                var (left, right) = Vector256.Widen(Vector256.Load(Of(run) + i));
+                lower += left;
+                upper += right;
+            }
+
+            Vector256.Narrow(lower, upper).Store(target + i);
+        }
+
+        for (; i < end; i++)
         {
             double sum = accumulate ? target[i] : 0;
             for (int run = 0; run < _runs; run++)

@@ -116,6 +116,7 @@ internal sealed unsafe class WinogradTiles<TTransform>
             int count = Math.Min(end - run.At, ((_rows - run.Row) * _columns) - run.Column), at = run.At, column = run.Column;
             int tileRows = (column + count + _columns - 1) / _columns;
             float* plane = dy + ((((long)run.Image * _g.O) + channel) * _g.OH * _g.OW);
+            Prefetch(plane + ((((long)ChannelsAhead * _g.OH) + (2 * run.Row)) * _g.OW), 2 * tileRows * _g.OW);
             FillBand<V>(plane, 2 * run.Row, 2 * tileRows, _g.OH, _g.OW, 0, 2, band);
             float* from = band;
             for (int row = 0; row < tileRows; row++, column = 0, from += 4 * _length)
