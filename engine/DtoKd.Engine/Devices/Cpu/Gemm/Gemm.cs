@@ -156,7 +156,20 @@ internal static unsafe class Gemm
         where TKernel : struct, IMicroKernel
     {
         var sum = new LongSum(m, n, k, a, b, epilogue);
-        var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, sum, team.Threads);
+        // A thread that packs a piece for itself waits for no other's cache.
+        bool byPieces = sum.Pieces > 1 && sum.Pieces >= team.Threads;
+        var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, sum, byPieces ? 1 : team.Threads);
+        if (byPieces)
+            team.For(sum.Pieces, piece => Serial(plan.Of(piece)));
+        else
+            Share(team, plan);
+        if (sum.Pieces > 1)
+            sum.AddUp(team, c, cStride);
+    }
+
+    private static void Share<TKernel>(ThreadTeam team, GemmPlan<TKernel> plan)
+        where TKernel : struct, IMicroKernel
+    {
         float* buffer = PackBuffers.B(plan.SlabLength);
         int* taken = stackalloc int[plan.Counters];
         for (int slab = 0; slab < plan.Slabs; slab++)
@@ -170,9 +183,6 @@ internal static unsafe class Gemm
                     plan.Compute(share);
             });
         }
-
-        if (sum.Pieces > 1)
-            sum.AddUp(team, c, cStride);
     }
 
     private static void Serial<TKernel>(
@@ -182,7 +192,14 @@ internal static unsafe class Gemm
         if (m == 0 || n == 0)
             return;
         var sum = new LongSum(m, n, k, a, b, epilogue);
-        var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, sum, threads: 1);
+        Serial(new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, sum, threads: 1));
+        for (int task = 0; task < sum.AddTasks; task++)
+            sum.Add(task, c, cStride);
+    }
+
+    private static void Serial<TKernel>(GemmPlan<TKernel> plan)
+        where TKernel : struct, IMicroKernel
+    {
         float* buffer = PackBuffers.B(plan.SlabLength);
         int* taken = stackalloc int[plan.Counters];
         for (int slab = 0; slab < plan.Slabs; slab++)
@@ -194,8 +211,5 @@ internal static unsafe class Gemm
             while (plan.Take(0, taken, out var share))
                 plan.Compute(share);
         }
-
-        for (int task = 0; task < sum.AddTasks; task++)
-            sum.Add(task, c, cStride);
     }
 }

@@ -71,6 +71,8 @@ internal unsafe struct GemmPlan<TKernel>
     private readonly int _tail;
     private readonly int _parts;
 
+    private int _firstPiece;
+    private int _endPiece;
     private float* _slab;
     private int _firstLine;
     private int _lines;
@@ -81,7 +83,7 @@ internal unsafe struct GemmPlan<TKernel>
         int m, int n, int k, MatrixView a, MatrixView b, float* c, long cStride, in GemmEpilogue epilogue, in LongSum sum, int threads)
     {
         _k = k;
-        _pieces = sum.Pieces;
+        _pieces = _endPiece = sum.Pieces;
         _sums = sum.Others;
         _sumsLength = (long)m * n;
         _columns = n;
@@ -129,7 +131,7 @@ internal unsafe struct GemmPlan<TKernel>
     public readonly int Slabs => Pieces(_shared.Lines, _slabLines) * Pieces(_depthBlocks, _slabBlocks);
 
     /// <summary>Independent tasks that pack the slab.</summary>
-    public readonly int PackTasks => _pieces * _blocks * PackTasksOfBlock;
+    public readonly int PackTasks => (_endPiece - _firstPiece) * _blocks * PackTasksOfBlock;
 
     /// <summary>Shares of a slab's work if each is as small as can be: no more threads than that have work.</summary>
     public readonly int Units => _pieces * (_panels + (Math.Min(_panels, _tail * _sections) * (_parts - 1)));
@@ -137,7 +139,10 @@ internal unsafe struct GemmPlan<TKernel>
     /// <summary>Elements of the buffer for a packed slab.</summary>
     public readonly long SlabLength => _shared.InPlace && _shared.LinesInPlace(_shared.Lines) == _shared.Lines
         ? 0
-        : _pieces * _slabBlocks * BlockLength;
+        : (_endPiece - _firstPiece) * _slabBlocks * BlockLength;
+
+    /// <summary>The part of the plan that makes the sums of one piece of K.</summary>
+    public readonly GemmPlan<TKernel> Of(int piece) => this with { _firstPiece = piece, _endPiece = piece + 1 };
 
     /// <summary>Turns to slab <paramref name="slab"/>.</summary>
     public void Select(int slab, float* buffer)
@@ -153,7 +158,7 @@ internal unsafe struct GemmPlan<TKernel>
     /// <summary>Packs some lines of one block of K; of an operand read in place, only an incomplete last panel.</summary>
     public readonly void Pack(int task)
     {
-        int block = task / PackTasksOfBlock, piece = block / _blocks;
+        int block = task / PackTasksOfBlock, piece = _firstPiece + (block / _blocks);
         block %= _blocks;
         int line = _shared.InPlace ? _shared.LinesInPlace(_lines) : task % PackTasksOfBlock * _packLines;
         int lines = Math.Min(_packLines, _lines - line);
@@ -172,10 +177,10 @@ internal unsafe struct GemmPlan<TKernel>
     /// <returns>Whether there was one left.</returns>
     public readonly bool Take(int member, int* taken, out GemmShare share)
     {
-        int firstPiece = (int)((long)_pieces * member / _threads);
-        for (int i = 0; i < _pieces; i++)
+        int pieces = _endPiece - _firstPiece, own = (int)((long)pieces * member / _threads);
+        for (int i = 0; i < pieces; i++)
         {
-            int piece = (firstPiece + i) % _pieces;
+            int piece = _firstPiece + ((own + i) % pieces);
             for (int j = 0; j < _sections; j++)
             {
                 int section = (member + j) % _sections;
@@ -371,7 +376,7 @@ internal unsafe struct GemmPlan<TKernel>
     private static long PanelsLength(int lines, int width, int depth) => (long)Pieces(lines, width) * TKernel.PanelLength(width, depth);
 
     /// <summary>A packed panel of the slab; of an operand read in place, the only one.</summary>
-    private readonly float* PackedPanel(int piece, int block, int line) => _slab + (((piece * _blocks) + block) * BlockLength)
+    private readonly float* PackedPanel(int piece, int block, int line) => _slab + ((((piece - _firstPiece) * _blocks) + block) * BlockLength)
         + (_shared.InPlace ? 0 : PanelsLength(line, _shared.Width, DepthOf(piece, block)) + ((long)(line / _packLines) * LineElements));
 
     /// <summary>A or B as lines along K: rows of A, columns of B.</summary>
