@@ -11,7 +11,7 @@ public sealed unsafe class GemmTests
 
     private const float Canary = 12345.5f;
 
-    public static TheoryData<SimdLevel> Levels => [SimdLevel.Portable, SimdLevel.Avx2, SimdLevel.Avx512, SimdLevel.Zen4];
+    public static TheoryData<SimdLevel> Levels => [SimdLevel.Portable, SimdLevel.Avx2, SimdLevel.Avx512, SimdLevel.Zen4, SimdLevel.Zen5];
 
     [Theory]
     [MemberData(nameof(Levels))]
@@ -44,6 +44,8 @@ public sealed unsafe class GemmTests
     [InlineData(SimdLevel.Avx512, 24, 40, 512)]
     [InlineData(SimdLevel.Zen4, 45, 131, 301)]
     [InlineData(SimdLevel.Zen4, 300, 97, 48)]
+    [InlineData(SimdLevel.Zen5, 45, 131, 301)]
+    [InlineData(SimdLevel.Zen5, 300, 97, 48)]
     public void Agrees_with_the_double_sum_over_several_blocks(SimdLevel simd, int m, int n, int k) =>
         new Problem(m, n, k, seed: m).CheckSerial(simd);
 
@@ -103,6 +105,19 @@ public sealed unsafe class GemmTests
         }
     }
 
+    [Fact]
+    public void Gives_the_bytes_of_zen4_on_zen5()
+    {
+        foreach (var (m, n, k) in new[] { (45, 131, 301), (300, 97, 48), (110, 130, 2100), (26, 49, 97), (4, 10, 6) })
+        {
+            foreach (var bLayout in Enum.GetValues<Layout>())
+            {
+                var problem = new Problem(m, n, k, seed: 9, Layout.Rows, bLayout);
+                Assert.Equal(problem.Serial(SimdLevel.Zen4), problem.Serial(SimdLevel.Zen5));
+            }
+        }
+    }
+
     [Theory]
     [InlineData(SimdLevel.Portable, 150, 170, 90)]
     [InlineData(SimdLevel.Avx2, 150, 170, 90)]
@@ -121,6 +136,8 @@ public sealed unsafe class GemmTests
     [InlineData(SimdLevel.Zen4, 45, 210, 400)]
     [InlineData(SimdLevel.Zen4, 1200, 99, 300)]
     [InlineData(SimdLevel.Zen4, 97, 98, 6200)]
+    [InlineData(SimdLevel.Zen5, 45, 210, 400)]
+    [InlineData(SimdLevel.Zen5, 97, 98, 6200)]
     // K in two pieces, of several blocks and slabs.
     [InlineData(SimdLevel.Portable, 61, 70, 769)]
     [InlineData(SimdLevel.Avx2, 110, 130, 2100)]

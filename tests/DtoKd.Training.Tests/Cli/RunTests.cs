@@ -247,7 +247,7 @@ public sealed class RunTests(RunTests.SmallRun run) : IClassFixture<RunTests.Sma
     {
         var result = Dtokd.Run("info");
         Assert.Equal(0, result.ExitCode);
-        Assert.Matches(@"simd +(zen4|avx512|avx2|portable) ", result.Output);
+        Assert.Matches(@"simd +(zen5|zen4|avx512|avx2|portable) ", result.Output);
         Assert.Matches(@"cuda(:0)? +\S", result.Output);
     }
 

@@ -16,7 +16,7 @@ internal sealed class DeviceOptions
         Parsing.Whole<int>("--threads", $"cpu: threads that compute; results do not depend on it [{Environment.ProcessorCount}]");
 
     private readonly Option<string> _simd = Parsing.Text(
-        "--simd", "LEVEL", $"cpu: vectors, zen4, avx512, avx2 or portable [{Name(Simd.Best)}, or what {Simd.Variable} says]");
+        "--simd", "LEVEL", $"cpu: vectors, zen5, zen4, avx512, avx2 or portable [{Name(Simd.Best)}, or what {Simd.Variable} says]");
 
     private readonly Option<string> _device = Parsing.Text(
         "--device", "NAME", "cpu, cuda or cuda:N, or auto: the first CUDA device that can be used, else the cpu [cpu]");

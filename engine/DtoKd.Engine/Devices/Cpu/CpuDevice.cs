@@ -37,7 +37,7 @@ public sealed unsafe class CpuDevice : Device
     /// </summary>
     internal LaneKind Vectors => Simd switch
     {
-        SimdLevel.Zen4 or SimdLevel.Avx512 => LaneKind.Lane512,
+        SimdLevel.Zen4 or SimdLevel.Zen5 or SimdLevel.Avx512 => LaneKind.Lane512,
         SimdLevel.Avx2 => LaneKind.Lane256,
         _ => LaneKind.LaneVector,
     };

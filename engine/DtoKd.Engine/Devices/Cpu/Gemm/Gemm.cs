@@ -4,7 +4,7 @@ namespace DtoKd.Engine.Cpu;
 /// <remarks>
 /// K is cut into fixed blocks and each element of C is summed in the order of K, so the bytes of the result depend on neither
 /// the number of threads nor which of the methods below computed it. NaN and infinity go the way of plain arithmetic, except that an
-/// infinity makes NaN of its row or column where products are paired (<see cref="PairedKernel"/>).
+/// infinity makes NaN of its row or column where products are paired (<see cref="PairedKernel{TReads}"/>).
 /// C must not overlap A or B. With k = 0 the product is zero.
 /// </remarks>
 internal static unsafe class Gemm
@@ -43,9 +43,12 @@ internal static unsafe class Gemm
         switch (device.Simd)
         {
             case SimdLevel.Zen4 when IsPaired(m, n, k, a, b):
-                Share<PairedKernel>(device.Team, m, n, k, a, b, c, cStride, epilogue);
+                Share<PairedKernel<ReadTwice>>(device.Team, m, n, k, a, b, c, cStride, epilogue);
                 break;
-            case SimdLevel.Zen4 or SimdLevel.Avx512:
+            case SimdLevel.Zen5 when IsPaired(m, n, k, a, b):
+                Share<PairedKernel<ReadOnce>>(device.Team, m, n, k, a, b, c, cStride, epilogue);
+                break;
+            case SimdLevel.Zen4 or SimdLevel.Zen5 or SimdLevel.Avx512:
                 Share<Avx512Kernel>(device.Team, m, n, k, a, b, c, cStride, epilogue);
                 break;
             case SimdLevel.Avx2:
@@ -66,9 +69,12 @@ internal static unsafe class Gemm
         switch (simd)
         {
             case SimdLevel.Zen4 when IsPaired(m, n, k, a, b):
-                Serial<PairedKernel>(m, n, k, a, b, c, cStride, epilogue);
+                Serial<PairedKernel<ReadTwice>>(m, n, k, a, b, c, cStride, epilogue);
                 break;
-            case SimdLevel.Zen4 or SimdLevel.Avx512:
+            case SimdLevel.Zen5 when IsPaired(m, n, k, a, b):
+                Serial<PairedKernel<ReadOnce>>(m, n, k, a, b, c, cStride, epilogue);
+                break;
+            case SimdLevel.Zen4 or SimdLevel.Zen5 or SimdLevel.Avx512:
                 Serial<Avx512Kernel>(m, n, k, a, b, c, cStride, epilogue);
                 break;
             case SimdLevel.Avx2:
@@ -137,7 +143,7 @@ internal static unsafe class Gemm
         });
     }
 
-    /// <summary>Whether what packing for a <see cref="PairedKernel"/> costs is less than its additions save.</summary>
+    /// <summary>Whether what packing for a <see cref="PairedKernel{TReads}"/> costs is less than its additions save.</summary>
     /// <remarks>
     /// In the forward pass, a product with the transpose of a weight, the number of rows does not count: one more image in a batch
     /// leaves the others' results as they are. So do one more or less of the columns there, as of a query without its key and value.

@@ -5,7 +5,7 @@ namespace DtoKd.Engine.Cpu;
 /// </summary>
 /// <remarks>
 /// Every element is one chain of multiply-adds in the order of K, whatever the tile's shape or place; so neither the
-/// blocking nor the kernel's size shows in the result. In a <see cref="PairedKernel"/> two steps of three share a link.
+/// blocking nor the kernel's size shows in the result. In a <see cref="PairedKernel{TReads}"/> two steps of three share a link.
 /// </remarks>
 internal unsafe interface IMicroKernel
 {

@@ -10,11 +10,12 @@ namespace DtoKd.Engine.Cpu;
 /// </summary>
 /// <remarks>
 /// S. Winograd, "A New Algorithm for Inner Product", IEEE Transactions on Computers C-17 (1968). He saved multiplications; here the
-/// additions are free: AMD's Zen 4 has two units that multiply and add and two that only add, and three steps keep all of them busy for
-/// the time of two. Where additions and multiply-adds share their units this is slower than <see cref="Avx512Kernel"/>.
+/// additions are free: AMD's Zen 4 and 5 have two units that multiply and add and two that only add, and three steps keep all of them busy
+/// for the time of two. Where additions and multiply-adds share their units this is slower than <see cref="Avx512Kernel"/>.
 /// <see cref="PairedPanel"/> says what keeps the sums as exact as plain ones.
 /// </remarks>
-internal readonly unsafe struct PairedKernel : IMicroKernel
+internal readonly unsafe struct PairedKernel<TReads> : IMicroKernel
+    where TReads : struct, IRowReads
 {
     private const int Width = 16;
     private const int Height = 12;
@@ -148,72 +149,48 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
             var b01 = TEdge.IsWide ? Vector512.Load(b + Width) : default;
             var b10 = Vector512.Load(b + Columns);
             var b11 = TEdge.IsWide ? Vector512.Load(b + Columns + Width) : default;
-            c00 = Paired(a + TRows.At(0, 0), b10, a + TRows.At(0, 1), b00, c00);
-            c01 = Paired<TEdge>(a + TRows.At(0, 0), b11, a + TRows.At(0, 1), b01, c01);
-            c10 = Paired(a + TRows.At(1, 0), b10, a + TRows.At(1, 1), b00, c10);
-            c11 = Paired<TEdge>(a + TRows.At(1, 0), b11, a + TRows.At(1, 1), b01, c11);
-            c20 = Paired(a + TRows.At(2, 0), b10, a + TRows.At(2, 1), b00, c20);
-            c21 = Paired<TEdge>(a + TRows.At(2, 0), b11, a + TRows.At(2, 1), b01, c21);
-            c30 = Paired(a + TRows.At(3, 0), b10, a + TRows.At(3, 1), b00, c30);
-            c31 = Paired<TEdge>(a + TRows.At(3, 0), b11, a + TRows.At(3, 1), b01, c31);
+            Pair<TEdge, TRows>(a, 0, b00, b01, b10, b11, ref c00, ref c01);
+            Pair<TEdge, TRows>(a, 1, b00, b01, b10, b11, ref c10, ref c11);
+            Pair<TEdge, TRows>(a, 2, b00, b01, b10, b11, ref c20, ref c21);
+            Pair<TEdge, TRows>(a, 3, b00, b01, b10, b11, ref c30, ref c31);
 
             if (TEdge.Height > 4)
             {
-                c40 = Paired(a + TRows.At(4, 0), b10, a + TRows.At(4, 1), b00, c40);
-                c41 = Paired<TEdge>(a + TRows.At(4, 0), b11, a + TRows.At(4, 1), b01, c41);
-                c50 = Paired(a + TRows.At(5, 0), b10, a + TRows.At(5, 1), b00, c50);
-                c51 = Paired<TEdge>(a + TRows.At(5, 0), b11, a + TRows.At(5, 1), b01, c51);
-                c60 = Paired(a + TRows.At(6, 0), b10, a + TRows.At(6, 1), b00, c60);
-                c61 = Paired<TEdge>(a + TRows.At(6, 0), b11, a + TRows.At(6, 1), b01, c61);
-                c70 = Paired(a + TRows.At(7, 0), b10, a + TRows.At(7, 1), b00, c70);
-                c71 = Paired<TEdge>(a + TRows.At(7, 0), b11, a + TRows.At(7, 1), b01, c71);
+                Pair<TEdge, TRows>(a, 4, b00, b01, b10, b11, ref c40, ref c41);
+                Pair<TEdge, TRows>(a, 5, b00, b01, b10, b11, ref c50, ref c51);
+                Pair<TEdge, TRows>(a, 6, b00, b01, b10, b11, ref c60, ref c61);
+                Pair<TEdge, TRows>(a, 7, b00, b01, b10, b11, ref c70, ref c71);
             }
 
             if (TEdge.Height > 8)
             {
-                c80 = Paired(a + TRows.At(8, 0), b10, a + TRows.At(8, 1), b00, c80);
-                c81 = Paired<TEdge>(a + TRows.At(8, 0), b11, a + TRows.At(8, 1), b01, c81);
-                c90 = Paired(a + TRows.At(9, 0), b10, a + TRows.At(9, 1), b00, c90);
-                c91 = Paired<TEdge>(a + TRows.At(9, 0), b11, a + TRows.At(9, 1), b01, c91);
-                cA0 = Paired(a + TRows.At(10, 0), b10, a + TRows.At(10, 1), b00, cA0);
-                cA1 = Paired<TEdge>(a + TRows.At(10, 0), b11, a + TRows.At(10, 1), b01, cA1);
-                cB0 = Paired(a + TRows.At(11, 0), b10, a + TRows.At(11, 1), b00, cB0);
-                cB1 = Paired<TEdge>(a + TRows.At(11, 0), b11, a + TRows.At(11, 1), b01, cB1);
+                Pair<TEdge, TRows>(a, 8, b00, b01, b10, b11, ref c80, ref c81);
+                Pair<TEdge, TRows>(a, 9, b00, b01, b10, b11, ref c90, ref c91);
+                Pair<TEdge, TRows>(a, 10, b00, b01, b10, b11, ref cA0, ref cA1);
+                Pair<TEdge, TRows>(a, 11, b00, b01, b10, b11, ref cB0, ref cB1);
             }
 
             b00 = Vector512.Load(b + (2 * Columns));
             b01 = TEdge.IsWide ? Vector512.Load(b + (2 * Columns) + Width) : default;
-            c00 = Single(a + TRows.At(0, 2), b00, c00);
-            c01 = Single<TEdge>(a + TRows.At(0, 2), b01, c01);
-            c10 = Single(a + TRows.At(1, 2), b00, c10);
-            c11 = Single<TEdge>(a + TRows.At(1, 2), b01, c11);
-            c20 = Single(a + TRows.At(2, 2), b00, c20);
-            c21 = Single<TEdge>(a + TRows.At(2, 2), b01, c21);
-            c30 = Single(a + TRows.At(3, 2), b00, c30);
-            c31 = Single<TEdge>(a + TRows.At(3, 2), b01, c31);
+            One<TEdge, TRows>(a, 0, 2, b00, b01, ref c00, ref c01);
+            One<TEdge, TRows>(a, 1, 2, b00, b01, ref c10, ref c11);
+            One<TEdge, TRows>(a, 2, 2, b00, b01, ref c20, ref c21);
+            One<TEdge, TRows>(a, 3, 2, b00, b01, ref c30, ref c31);
 
             if (TEdge.Height > 4)
             {
-                c40 = Single(a + TRows.At(4, 2), b00, c40);
-                c41 = Single<TEdge>(a + TRows.At(4, 2), b01, c41);
-                c50 = Single(a + TRows.At(5, 2), b00, c50);
-                c51 = Single<TEdge>(a + TRows.At(5, 2), b01, c51);
-                c60 = Single(a + TRows.At(6, 2), b00, c60);
-                c61 = Single<TEdge>(a + TRows.At(6, 2), b01, c61);
-                c70 = Single(a + TRows.At(7, 2), b00, c70);
-                c71 = Single<TEdge>(a + TRows.At(7, 2), b01, c71);
+                One<TEdge, TRows>(a, 4, 2, b00, b01, ref c40, ref c41);
+                One<TEdge, TRows>(a, 5, 2, b00, b01, ref c50, ref c51);
+                One<TEdge, TRows>(a, 6, 2, b00, b01, ref c60, ref c61);
+                One<TEdge, TRows>(a, 7, 2, b00, b01, ref c70, ref c71);
             }
 
             if (TEdge.Height > 8)
             {
-                c80 = Single(a + TRows.At(8, 2), b00, c80);
-                c81 = Single<TEdge>(a + TRows.At(8, 2), b01, c81);
-                c90 = Single(a + TRows.At(9, 2), b00, c90);
-                c91 = Single<TEdge>(a + TRows.At(9, 2), b01, c91);
-                cA0 = Single(a + TRows.At(10, 2), b00, cA0);
-                cA1 = Single<TEdge>(a + TRows.At(10, 2), b01, cA1);
-                cB0 = Single(a + TRows.At(11, 2), b00, cB0);
-                cB1 = Single<TEdge>(a + TRows.At(11, 2), b01, cB1);
+                One<TEdge, TRows>(a, 8, 2, b00, b01, ref c80, ref c81);
+                One<TEdge, TRows>(a, 9, 2, b00, b01, ref c90, ref c91);
+                One<TEdge, TRows>(a, 10, 2, b00, b01, ref cA0, ref cA1);
+                One<TEdge, TRows>(a, 11, 2, b00, b01, ref cB0, ref cB1);
             }
 
             a += TRows.At(0, PairedPanel.Group);
@@ -224,37 +201,25 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
         {
             var b0 = Vector512.Load(b);
             var b1 = TEdge.IsWide ? Vector512.Load(b + Width) : default;
-            c00 = Single(a + TRows.At(0, 0), b0, c00);
-            c01 = Single<TEdge>(a + TRows.At(0, 0), b1, c01);
-            c10 = Single(a + TRows.At(1, 0), b0, c10);
-            c11 = Single<TEdge>(a + TRows.At(1, 0), b1, c11);
-            c20 = Single(a + TRows.At(2, 0), b0, c20);
-            c21 = Single<TEdge>(a + TRows.At(2, 0), b1, c21);
-            c30 = Single(a + TRows.At(3, 0), b0, c30);
-            c31 = Single<TEdge>(a + TRows.At(3, 0), b1, c31);
+            One<TEdge, TRows>(a, 0, 0, b0, b1, ref c00, ref c01);
+            One<TEdge, TRows>(a, 1, 0, b0, b1, ref c10, ref c11);
+            One<TEdge, TRows>(a, 2, 0, b0, b1, ref c20, ref c21);
+            One<TEdge, TRows>(a, 3, 0, b0, b1, ref c30, ref c31);
 
             if (TEdge.Height > 4)
             {
-                c40 = Single(a + TRows.At(4, 0), b0, c40);
-                c41 = Single<TEdge>(a + TRows.At(4, 0), b1, c41);
-                c50 = Single(a + TRows.At(5, 0), b0, c50);
-                c51 = Single<TEdge>(a + TRows.At(5, 0), b1, c51);
-                c60 = Single(a + TRows.At(6, 0), b0, c60);
-                c61 = Single<TEdge>(a + TRows.At(6, 0), b1, c61);
-                c70 = Single(a + TRows.At(7, 0), b0, c70);
-                c71 = Single<TEdge>(a + TRows.At(7, 0), b1, c71);
+                One<TEdge, TRows>(a, 4, 0, b0, b1, ref c40, ref c41);
+                One<TEdge, TRows>(a, 5, 0, b0, b1, ref c50, ref c51);
+                One<TEdge, TRows>(a, 6, 0, b0, b1, ref c60, ref c61);
+                One<TEdge, TRows>(a, 7, 0, b0, b1, ref c70, ref c71);
             }
 
             if (TEdge.Height > 8)
             {
-                c80 = Single(a + TRows.At(8, 0), b0, c80);
-                c81 = Single<TEdge>(a + TRows.At(8, 0), b1, c81);
-                c90 = Single(a + TRows.At(9, 0), b0, c90);
-                c91 = Single<TEdge>(a + TRows.At(9, 0), b1, c91);
-                cA0 = Single(a + TRows.At(10, 0), b0, cA0);
-                cA1 = Single<TEdge>(a + TRows.At(10, 0), b1, cA1);
-                cB0 = Single(a + TRows.At(11, 0), b0, cB0);
-                cB1 = Single<TEdge>(a + TRows.At(11, 0), b1, cB1);
+                One<TEdge, TRows>(a, 8, 0, b0, b1, ref c80, ref c81);
+                One<TEdge, TRows>(a, 9, 0, b0, b1, ref c90, ref c91);
+                One<TEdge, TRows>(a, 10, 0, b0, b1, ref cA0, ref cA1);
+                One<TEdge, TRows>(a, 11, 0, b0, b1, ref cB0, ref cB1);
             }
 
             a += TRows.At(0, 1);
@@ -292,30 +257,35 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
         Finish(cB1, aFactors, bFactors, right, c + 11 * cStride + Width, 11, Width, add, edge);
     }
 
-    /// <summary>Two steps along K.</summary>
+    /// <summary>Two steps along K of one row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Paired(float* a0, Vector512<float> b1, float* a1, Vector512<float> b0, Vector512<float> sum) =>
-        Vector512.FusedMultiplyAdd(Broadcast(a0) + b1, Broadcast(a1) + b0, sum);
+    private static void Pair<TEdge, TRows>(
+        float* a, int row, Vector512<float> b00, Vector512<float> b01, Vector512<float> b10, Vector512<float> b11, ref Vector512<float> left,
+        ref Vector512<float> right)
+        where TEdge : struct, IAvx512Edge
+        where TRows : struct, IRows
+    {
+        Vector512<float> a0 = TReads.First(a, TRows.At(row, 0)), a1 = TReads.First(a, TRows.At(row, 1));
+        left = Vector512.FusedMultiplyAdd(a0 + b10, a1 + b00, left);
+        if (!TEdge.IsWide)
+            return;
+        a0 = TReads.Second(a0, a, TRows.At(row, 0));
+        a1 = TReads.Second(a1, a, TRows.At(row, 1));
+        right = Vector512.FusedMultiplyAdd(a0 + b11, a1 + b01, right);
+    }
 
+    /// <summary>One step along K of one row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Paired<TEdge>(float* a0, Vector512<float> b1, float* a1, Vector512<float> b0, Vector512<float> sum)
-        where TEdge : struct, IAvx512Edge => TEdge.IsWide ? Paired(a0, b1, a1, b0, sum) : sum;
-
-    /// <summary>One step along K.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Single(float* a, Vector512<float> b, Vector512<float> sum) =>
-        Vector512.FusedMultiplyAdd(Broadcast(a), b, sum);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Single<TEdge>(float* a, Vector512<float> b, Vector512<float> sum)
-        where TEdge : struct, IAvx512Edge => TEdge.IsWide ? Single(a, b, sum) : sum;
-
-    /// <remarks>
-    /// Read anew for each use, which "volatile" forces: so it is part of the instruction that uses it and costs nothing. As an instruction
-    /// of its own it takes a turn of the units that compute: the loop took 1.7 times as long.
-    /// </remarks>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Broadcast(float* a) => Vector512.Create(Volatile.Read(ref *a));
+    private static void One<TEdge, TRows>(
+        float* a, int row, int step, Vector512<float> b0, Vector512<float> b1, ref Vector512<float> left, ref Vector512<float> right)
+        where TEdge : struct, IAvx512Edge
+        where TRows : struct, IRows
+    {
+        var x = TReads.First(a, TRows.At(row, step));
+        left = Vector512.FusedMultiplyAdd(x, b0, left);
+        if (TEdge.IsWide)
+            right = Vector512.FusedMultiplyAdd(TReads.Second(x, a, TRows.At(row, step)), b1, right);
+    }
 
     /// <remarks>A missing bias is minus zero: adding it changes nothing.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -354,4 +324,39 @@ internal readonly unsafe struct PairedKernel : IMicroKernel
 
         public static int At(int row, int step) => (row * PairedPanel.RowStride) + step;
     }
+}
+
+/// <summary>How a <see cref="PairedKernel{TReads}"/> reads an element of A, which two vectors of B need.</summary>
+internal unsafe interface IRowReads
+{
+    /// <summary>For the first vector.</summary>
+    static abstract Vector512<float> First(float* a, int at);
+
+    /// <summary>For the second, when the first's is at hand.</summary>
+    static abstract Vector512<float> Second(Vector512<float> first, float* a, int at);
+}
+
+/// <summary>
+/// Anew for each, which "volatile" forces: so it is part of the instruction that uses it. On Zen 4 an instruction of its own takes a turn of
+/// the units that compute: the loop took 1.7 times as long.
+/// </summary>
+internal readonly unsafe struct ReadTwice : IRowReads
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> First(float* a, int at) => Vector512.Create(Volatile.Read(ref a[at]));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Second(Vector512<float> first, float* a, int at) => First(a, at);
+}
+
+/// <summary>
+/// Once for both. On Zen 5 such an instruction takes no turn, and what is scarce are loads, two a clock: products took 1.5 times as long when it was read twice.
+/// </summary>
+internal readonly unsafe struct ReadOnce : IRowReads
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> First(float* a, int at) => Vector512.Create(a[at]);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Second(Vector512<float> first, float* a, int at) => first;
 }

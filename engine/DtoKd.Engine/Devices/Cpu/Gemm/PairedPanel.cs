@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.X86;
 namespace DtoKd.Engine.Cpu;
 
 /// <summary>
-/// A panel as <see cref="PairedKernel"/> reads it: lines (rows of A, columns of B) over one block of K, each scaled by a power of two,
+/// A panel as <see cref="PairedKernel{TReads}"/> reads it: lines (rows of A, columns of B) over one block of K, each scaled by a power of two,
 /// and behind them, for each line, what undoes the scaling and the sum of its pairs' products.
 /// </summary>
 /// <remarks>
