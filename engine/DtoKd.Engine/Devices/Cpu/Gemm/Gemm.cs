@@ -166,14 +166,17 @@ internal static unsafe class Gemm
         bool byPieces = sum.Pieces > 1 && sum.Pieces >= team.Threads;
         var plan = new GemmPlan<TKernel>(m, n, k, a, b, c, cStride, epilogue, sum, byPieces ? 1 : team.Threads);
         if (byPieces)
-            team.For(sum.Pieces, piece => Serial(plan.Of(piece)));
+            ShareByPieces(team, plan, sum.Pieces);
         else
-            Share(team, plan);
+            ShareBySlabs(team, plan);
         if (sum.Pieces > 1)
             sum.AddUp(team, c, cStride);
     }
 
-    private static void Share<TKernel>(ThreadTeam team, GemmPlan<TKernel> plan)
+    private static void ShareByPieces<TKernel>(ThreadTeam team, GemmPlan<TKernel> plan, int pieces)
+        where TKernel : struct, IMicroKernel => team.For(pieces, piece => Serial(plan.Of(piece)));
+
+    private static void ShareBySlabs<TKernel>(ThreadTeam team, GemmPlan<TKernel> plan)
         where TKernel : struct, IMicroKernel
     {
         float* buffer = PackBuffers.B(plan.SlabLength);

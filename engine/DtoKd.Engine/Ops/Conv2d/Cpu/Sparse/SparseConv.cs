@@ -18,7 +18,7 @@ namespace DtoKd.Engine.Cpu;
 /// </remarks>
 internal static unsafe class SparseConv
 {
-    // Sums of a pixel made at a time: seven chains hide the latency of multiply-adds, and what they need of the weights for a mask
+    // Sums of a pixel made at a time: twice seven chains hide the latency of multiply-adds, and what they need of the weights for a mask
     // of channels, 28 KiB with AVX-512, stays in the L1 while the pixels pass by.
     private const int Vectors = 7;
 
@@ -153,8 +153,8 @@ internal static unsafe class SparseConv
     /// pixels.
     /// </summary>
     /// <remarks>
-    /// Two pixels take turns: fourteen chains hide the latency of multiply-adds, seven are a tenth slower. Which of the two has more
-    /// terms nobody can foresee, and one that pads the other with zeros is no faster than the rest by itself.
+    /// Two pixels take turns: fourteen chains hide the latency of multiply-adds, seven are 7 % slower. Which of the two has more terms
+    /// nobody can foresee; the rest of those follows alone.
     /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Products<V>(ulong* masks, float* rows, int count, float* w, float* from, float* plus, float* to)
