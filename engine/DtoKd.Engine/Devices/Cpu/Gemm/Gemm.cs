@@ -184,12 +184,14 @@ internal static unsafe class Gemm
         for (int slab = 0; slab < plan.Slabs; slab++)
         {
             plan.Select(slab, buffer);
-            team.For(plan.PackTasks, task => plan.Pack(task));
             new Span<int>(taken, plan.Counters).Clear();
+            if (!plan.PacksAlone)
+                team.For(plan.PackTasks, task => plan.Pack(task));
             team.For(Math.Min(team.Threads, plan.Units), member =>
             {
-                while (plan.Take(member, taken, out var share))
-                    plan.Compute(share);
+                var own = plan.PacksAlone ? plan.Packed() : plan;
+                while (own.Take(member, taken, out var share))
+                    own.Compute(share);
             });
         }
     }
@@ -209,16 +211,14 @@ internal static unsafe class Gemm
     private static void Serial<TKernel>(GemmPlan<TKernel> plan)
         where TKernel : struct, IMicroKernel
     {
-        float* buffer = PackBuffers.B(plan.SlabLength);
         int* taken = stackalloc int[plan.Counters];
         for (int slab = 0; slab < plan.Slabs; slab++)
         {
-            plan.Select(slab, buffer);
-            for (int task = 0; task < plan.PackTasks; task++)
-                plan.Pack(task);
+            plan.Select(slab, null);
             new Span<int>(taken, plan.Counters).Clear();
-            while (plan.Take(0, taken, out var share))
-                plan.Compute(share);
+            var packed = plan.Packed();
+            while (packed.Take(0, taken, out var share))
+                packed.Compute(share);
         }
     }
 }

@@ -3,8 +3,8 @@ using static DtoKd.Engine.Cpu.Split;
 namespace DtoKd.Engine.Cpu;
 
 /// <summary>
-/// The blocking of one product. The operand with fewer lines (rows of A or columns of B) is packed slab by slab and shared by all
-/// threads. Each thread then takes some panels of the other operand, packs them one block of K at a time and multiplies them
+/// The blocking of one product. The operand with fewer lines (rows of A or columns of B) is packed slab by slab, for all threads or by
+/// each for itself. Each thread then takes some panels of the other operand, packs them one block of K at a time and multiplies them
 /// with the whole slab.
 /// </summary>
 /// <remarks>
@@ -31,6 +31,9 @@ internal unsafe struct GemmPlan<TKernel>
     // The last panels of each section are cut across the slab too, so that threads end nearly together.
     private const int TailPanels = 2;
     private const int MostParts = 4;
+
+    // Packing an element takes as long as 20 to 40 multiply-adds of it: with two threads and twice as many lines, at most 4 % more.
+    private const int LinesToPackAlone = 256;
 
     // Two lines of the cache: neighbours are fetched in pairs.
     private const int CounterStride = 32;
@@ -153,6 +156,21 @@ internal unsafe struct GemmPlan<TKernel>
         _lines = Math.Min(_slabLines, _shared.Lines - _firstLine);
         _firstBlock = slab % depthSlabs * _slabBlocks;
         _blocks = Math.Min(_slabBlocks, _depthBlocks - _firstBlock);
+    }
+
+    /// <summary>
+    /// Whether each thread packs the whole slab: where its own lines are so many that this costs a few per cent at most. Otherwise each
+    /// packs a part, and reads the rest out of the others' caches, which takes longer than packing where these share none.
+    /// </summary>
+    public readonly bool PacksAlone => _own.Lines >= LinesToPackAlone * _threads * (_threads - 1);
+
+    /// <summary>The same with the slab packed by this thread, in its scratch.</summary>
+    public readonly GemmPlan<TKernel> Packed()
+    {
+        var packed = this with { _slab = PackBuffers.B(SlabLength) };
+        for (int task = 0; task < PackTasks; task++)
+            packed.Pack(task);
+        return packed;
     }
 
     /// <summary>Packs some lines of one block of K; of an operand read in place, only an incomplete last panel.</summary>
