@@ -164,7 +164,6 @@ public sealed class RegNetY : VisionModel
         public Tensor Forward(Tensor x) => Op.SqueezeExcite(x, _weight1, _bias1, _weight2, _bias2);
 
         /// <summary>The weights [N, channels, 1, 1].</summary>
-        public Tensor Gate(Tensor x) =>
-            Op.Sigmoid(Op.Conv2d(Op.Relu(Op.Conv2d(Op.Mean(x, [2, 3], keepAxes: true), _weight1, _bias1.Value)), _weight2, _bias2.Value));
+        public Tensor Gate(Tensor x) => Op.SqueezeExciteGate(x, _weight1, _bias1, _weight2, _bias2);
     }
 }

@@ -26,7 +26,7 @@ public static partial class Op
         Require.Shape(op, "weight2", weight2, [channels, squeezed, 1, 1], x);
         Require.Shape(op, "bias2", bias2, [channels], x);
         if (!x.Device.IsHost)
-            return x * Sigmoid(Conv2d(Relu(Conv2d(Mean(x, [2, 3], keepAxes: true), weight1, bias1)), weight2, bias2));
+            return x * SqueezeExciteGate(x, weight1, bias1, weight2, bias2);
 
         var y = step.New(x.Shape, x.DType, op);
         using var own = step.OwnScope();
@@ -44,6 +44,12 @@ public static partial class Op
             step.Record(y, new SqueezeExciteNode(inputs), x, weight1, bias1, weight2, bias2);
         return y;
     }
+
+    /// <summary>The factors g alone, [N, C, 1, 1]: for a convolution that multiplies its channels as it reads them (<see cref="Conv2dNorm"/>).</summary>
+    /// <inheritdoc cref="SqueezeExcite"/>
+    /// <returns>[N, C, 1, 1].</returns>
+    public static Tensor SqueezeExciteGate(Tensor x, Tensor weight1, Tensor bias1, Tensor weight2, Tensor bias2) =>
+        Sigmoid(Conv2d(Relu(Conv2d(Mean(x, [2, 3], keepAxes: true), weight1, bias1)), weight2, bias2));
 
     internal static readonly KernelTable<ISqueezeExciteKernels> SqueezeExciteKernels = new(new SqueezeExciteReference(), new SqueezeExciteCpu());
 
