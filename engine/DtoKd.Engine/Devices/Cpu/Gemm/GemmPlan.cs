@@ -3,8 +3,8 @@ using static DtoKd.Engine.Cpu.Split;
 namespace DtoKd.Engine.Cpu;
 
 /// <summary>
-/// The blocking of one product. The operand with fewer lines (rows of A or columns of B) is packed slab by slab, for all threads or by
-/// each for itself. Each thread then takes some panels of the other operand, packs them one block of K at a time and multiplies them
+/// The blocking of one product. The columns of B, or the rows of A where they are less than half as many, are packed slab by slab, for all threads
+/// or by each for itself. Each thread then takes some panels of the other operand, packs them one block of K at a time and multiplies them
 /// with the whole slab.
 /// </summary>
 /// <remarks>
@@ -107,7 +107,8 @@ internal unsafe struct GemmPlan<TKernel>
         bool readsScatteredRows = TKernel.ReadsScatteredRows && a.ColumnStride == 1 && a.RowStride % SetStride != 0;
         var rows = new Operand(a, m, TKernel.Rows, TKernel.RowStep, readsAInPlace || readsScatteredRows);
         var columns = new Operand(b.Transposed, n, TKernel.Columns, TKernel.ColumnStep, readsBInPlace);
-        _takesColumns = n > m;
+        // What comes before and after goes by rows: they stay with the thread that has them, unless the columns are many more.
+        _takesColumns = n > 2 * (long)m;
         (_own, _shared) = _takesColumns ? (columns, rows) : (rows, columns);
         if (_shared.HasRuns)
             _shared = _shared with { InPlace = false };
@@ -162,7 +163,7 @@ internal unsafe struct GemmPlan<TKernel>
     /// Whether each thread packs the whole slab: where its own lines are so many that this costs a few per cent at most. Otherwise each
     /// packs a part, and reads the rest out of the others' caches, which takes longer than packing where these share none.
     /// </summary>
-    public readonly bool PacksAlone => _own.Lines >= LinesToPackAlone * _threads * (_threads - 1);
+    public readonly bool PacksAlone => _own.Lines >= (long)LinesToPackAlone * _threads * (_threads - 1);
 
     /// <summary>The same with the slab packed by this thread, in its scratch.</summary>
     public readonly GemmPlan<TKernel> Packed()

@@ -350,7 +350,8 @@ internal readonly unsafe struct ReadTwice : IRowReads
 }
 
 /// <summary>
-/// Once for both. On Zen 5 such an instruction takes no turn, and what is scarce are loads, two a clock: products took 1.5 times as long when it was read twice.
+/// Once for both. On Zen 5 such an instruction takes no turn, and what is scarce are loads, two a clock: read twice, products took 1.5 times
+/// as long.
 /// </summary>
 internal readonly unsafe struct ReadOnce : IRowReads
 {
