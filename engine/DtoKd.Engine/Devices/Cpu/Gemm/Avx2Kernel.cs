@@ -38,13 +38,11 @@ internal readonly unsafe struct Avx2Kernel : IMicroKernel
         Vector256<float> c40 = default, c41 = default;
         Vector256<float> c50 = default, c51 = default;
 
-        // The lines of C, and what is needed with them, arrive while the sums are made.
+        // What is needed with C arrives while the sums are made.
         if (Sse.IsSupported)
         {
             for (int row = 0; row < Rows; row++)
             {
-                Sse.Prefetch0(c + row * cStride);
-                Sse.Prefetch0(c + row * cStride + 2 * Width - 1);
                 Sse.Prefetch1(c + epilogue.Companion + row * cStride);
                 Sse.Prefetch1(c + epilogue.Companion + row * cStride + 2 * Width - 1);
             }

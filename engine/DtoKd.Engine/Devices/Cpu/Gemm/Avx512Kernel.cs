@@ -81,7 +81,7 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
         float* next = fetch != null ? fetch->At : a, rowEnd = fetch != null ? fetch->RowEnd : (float*)nuint.MaxValue;
         long nextStep = fetch != null ? PrefetchedBlock.LineElements : 0;
         long ahead = 0, lastRow = (edge.Rows - 1) * cStride;
-        long companion = epilogue.Companion;
+        float* companion = c + epilogue.Companion;
         Vector512<float> c00 = default, c01 = default;
         Vector512<float> c10 = default, c11 = default;
         Vector512<float> c20 = default, c21 = default;
@@ -109,13 +109,10 @@ internal readonly unsafe struct Avx512Kernel : IMicroKernel
                     rowEnd = fetch->RowEnd;
                 }
 
-                // The lines of C arrive while the sums are made. They are asked for again and again, row after row without a branch,
-                // so that A and B do not drive them out of the L1 before they are written. Those of its companion come as far as
-                // the L2: the L1 waits for two dozen lines at most, and the operands come through it too.
-                Sse.Prefetch0(c + ahead);
-                Sse.Prefetch0(c + ahead + (2 * Width) - 1);
-                Sse.Prefetch1(c + ahead + companion);
-                Sse.Prefetch1(c + ahead + companion + (2 * Width) - 1);
+                // The companion's lines arrive while the sums are made: row after row without a branch, again and again, and only as
+                // far as the L2. The L1 waits for two dozen lines at most, and the operands come through it too.
+                Sse.Prefetch1(companion + ahead);
+                Sse.Prefetch1(companion + ahead + (2 * Width) - 1);
                 ahead = (ahead + cStride) & ((ahead - lastRow) >> 63);
             }
 

@@ -110,7 +110,7 @@ internal readonly unsafe struct PairedKernel<TReads> : IMicroKernel
         float* next = fetch != null ? fetch->At : a, rowEnd = fetch != null ? fetch->RowEnd : (float*)nuint.MaxValue;
         long nextStep = fetch != null ? PrefetchedBlock.LineElements : 0;
         long ahead = 0, lastRow = (edge.Rows - 1) * cStride;
-        long companion = epilogue.Companion;
+        float* companion = c + epilogue.Companion;
         Vector512<float> c00 = default, c01 = default;
         Vector512<float> c10 = default, c11 = default;
         Vector512<float> c20 = default, c21 = default;
@@ -138,10 +138,8 @@ internal readonly unsafe struct PairedKernel<TReads> : IMicroKernel
                 }
 
                 // As in Avx512Kernel.
-                Sse.Prefetch0(c + ahead);
-                Sse.Prefetch0(c + ahead + (2 * Width) - 1);
-                Sse.Prefetch1(c + ahead + companion);
-                Sse.Prefetch1(c + ahead + companion + (2 * Width) - 1);
+                Sse.Prefetch1(companion + ahead);
+                Sse.Prefetch1(companion + ahead + (2 * Width) - 1);
                 ahead = (ahead + cStride) & ((ahead - lastRow) >> 63);
             }
 
