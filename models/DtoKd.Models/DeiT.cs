@@ -105,7 +105,10 @@ public sealed class DeiT : VisionModel
         {
             bool isLast = i == _blocks.Length - 1;
             // The heads look at their tokens alone: of the last block nothing else is computed unless it is asked for.
+            var before = x;
             x = _blocks[i].Forward(x, isLast && !withFeatures ? HeadTokens : null);
+            if (!representation.Contains(before))
+                before.Dispose();
             if (!withFeatures || isLast || !_featureBlocks.Contains(i))
                 continue;
             representation.Add(x);

@@ -105,8 +105,7 @@ public sealed class RegNetY : VisionModel
         var x = _stem.Forward(images);
         foreach (var stage in _stages)
         {
-            foreach (var block in stage)
-                x = block.Forward(x);
+            x = stage.Chain(x, (block, t) => block.Forward(t));
             maps.Add(x);
         }
 

@@ -104,9 +104,7 @@ public sealed class Swin : VisionModel
         {
             if (_reduction is not null)
                 x = _reduction.Forward(_mergeNorm!.Forward(Op.PatchMerging(x)));
-            foreach (var block in _blocks)
-                x = block.Forward(x);
-            return x;
+            return _blocks.Chain(x, (block, t) => block.Forward(t));
         }
     }
 

@@ -44,6 +44,9 @@ internal sealed class Gradients : IDisposable
     /// <summary>The step that backward kernels take their memory from.</summary>
     public Step Step { get; }
 
+    /// <summary>Whether another pass over the tape follows, which reads again what the nodes have saved.</summary>
+    public bool Retains { get; set; }
+
     /// <summary>Whether anybody wants the gradient of an input of the current node.</summary>
     public bool Wants(int input) => IsWanted(_node.Inputs[input].Node);
 
@@ -59,10 +62,15 @@ internal sealed class Gradients : IDisposable
     /// <param name="dy">The gradient that the rule was given, or a copy it made of it.</param>
     public Tensor Over(Tensor dy) => IsMine(dy) ? dy : Step.New(dy.Shape, dy.DType, _node.Name);
 
+    /// <summary>Whether a rule may write over what its node has saved, once it has read it: nobody else ever will.</summary>
+    public bool MayWriteOver(Tensor saved) => !Retains && saved.Parameter is null && IsMine(saved);
+
     /// <summary>
     /// As <see cref="Target(int)"/>, in the memory of <paramref name="dy"/> under the conditions of <see cref="Over"/>, when no
     /// other reader of the input was there before. Input and result are of one shape.
     /// </summary>
+    /// <param name="input">The input.</param>
+    /// <param name="dy">The gradient that the rule was given, or something saved that it <see cref="MayWriteOver"/>.</param>
     public GradTarget Target(int input, Tensor dy)
     {
         int index = _node.Inputs[input].Node;

@@ -141,6 +141,7 @@ public sealed class Tape
     private void Run(Gradients gradients, int start, Tensor seed, bool retain)
     {
         using var mode = _step.RunningBackward();
+        gradients.Retains = retain;
         gradients.Start(start, seed);
         var nodes = Nodes;
         for (int i = nodes.Count - 1; i >= 0; i--)

@@ -72,8 +72,7 @@ public sealed class MobileNetV2 : VisionModel
         var x = _stem.Forward(images);
         for (int s = 0; s < _stages.Length; s++)
         {
-            foreach (var block in _blocks[s])
-                x = block.Forward(x);
+            x = _blocks[s].Chain(x, (block, t) => block.Forward(t));
             maps.Add(x);
             if (withFeatures && _stages[s].Feature)
                 features.Add(x);

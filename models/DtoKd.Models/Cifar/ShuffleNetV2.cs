@@ -60,13 +60,7 @@ public sealed class ShuffleNetV2 : VisionModel
         private readonly Halving _first = new(scope[0], inputs, width / 2);
         private readonly Block[] _blocks = [.. Enumerable.Range(1, depth - 1).Select(b => new Block(scope[b], width / 2))];
 
-        public Tensor Forward(Tensor x)
-        {
-            x = _first.Forward(x);
-            foreach (var block in _blocks)
-                x = block.Forward(x);
-            return x;
-        }
+        public Tensor Forward(Tensor x) => _blocks.Chain(_first.Forward(x), (block, t) => block.Forward(t));
     }
 
     /// <summary>Two branches of stride 2, side by side.</summary>

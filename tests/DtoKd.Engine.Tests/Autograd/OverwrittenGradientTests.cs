@@ -93,4 +93,63 @@ public sealed class OverwrittenGradientTests : IDisposable
         Assert.Equal([2f, 0], store.Of(a)!.ToArray<float>());
         Assert.Equal([-200f + 2222, -2000 + 2222], store.Of(b)!.ToArray<float>());
     }
+
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public void What_a_node_saved_is_written_over_by_the_last_pass_only(bool residual, bool relu)
+    {
+        int[] sizes = [2, 3, 40, 40];
+        using var step = Step.Recording(_device);
+        var x = step.Watch(Numbers(step, sizes, 0.7f));
+        var shortcut = residual ? step.Watch(Numbers(step, sizes, 0.3f)) : null;
+        Tensor y;
+        using (var scope = step.Scope())
+            y = scope.Return(Op.BatchNorm(Op.Affine(x, 2), null, null, null, null, true, residual: shortcut, relu: relu));
+        var seed = Numbers(step, sizes, 1.9f);
+
+        var gradients = new List<float[]>();
+        var fresh = new List<long>();
+        foreach (bool retain in new[] { true, true, false })
+        {
+            using var store = new GradStore();
+            _device.Pool.ResetPeak();
+            long before = _device.Pool.LiveBytes;
+            step.Tape.Backward(y, seed, store, retain);
+            gradients.Add(store.Of(x)!.ToArray<float>());
+            fresh.Add(_device.Pool.PeakBytes - before);
+        }
+
+        Assert.Equal(gradients[0], gradients[1]);
+        Assert.Equal(gradients[0], gradients[2]);
+        Assert.InRange(fresh[2], 0, fresh[0] - (x.Count * sizeof(float)));
+    }
+
+    [Fact]
+    public void A_parameter_is_never_written_over()
+    {
+        using var arena = new ParameterArena(_device);
+        var parameter = arena.Root.Parameter("x", [2, 3, 4, 4], Init);
+        arena.Seal(0);
+        float[] values = parameter.Value.ToArray<float>();
+        using var store = new GradStore(arena);
+        using var step = Step.Recording(_device);
+        var y = Op.BatchNorm(parameter.Value, step.Full([3], 2), null, null, null, training: true);
+        step.Tape.Backward(y, Numbers(step, [2, 3, 4, 4], 1.9f), store);
+        Assert.NotEqual(0, store.Of(parameter).ToArray<float>()[0]);
+        Assert.Equal(values, parameter.Value.ToArray<float>());
+
+        static void Init(Span<float> into, Shape shape, PhiloxStream random)
+        {
+            for (int i = 0; i < into.Length; i++)
+                into[i] = MathF.Sin(0.7f * i);
+        }
+    }
+
+    private static Tensor Numbers(Step step, int[] sizes, float frequency)
+    {
+        var shape = new Shape(sizes);
+        return step.From([.. Enumerable.Range(0, (int)shape.Count).Select(i => MathF.Sin(frequency * i) + 0.1f)], shape);
+    }
 }

@@ -159,7 +159,13 @@ public static partial class Op
         {
             dy = Contiguous(dy);
             var dz = _y is null || dy.IsExclusive ? dy : into.Step.New(dy.Shape, dy.DType, "batch_norm");
-            GradTarget? dx = !into.Wants(0) ? null : _hasResidual ? into.Target(0) : into.Target(0, dy);
+            // Over x rather than over dy: the thread that reads a channel of x has its lines for itself, while those of dy are still in
+            // the caches of the threads that computed them.
+            bool overInput = dy.Device.IsHost && into.MayWriteOver(_norm.X);
+            GradTarget? dx = !into.Wants(0) ? null
+                : overInput ? into.Target(0, _norm.X)
+                : _hasResidual ? into.Target(0)
+                : into.Target(0, dy);
             GradTarget? dweight = into.Wants(1) ? into.Target(1) : null;
             GradTarget? dbias = into.Wants(2) ? into.Target(2) : null;
             BatchNormKernels.For(dy).Backward(_norm, dy, _y, dz, dx, dweight, dbias);
@@ -218,7 +224,7 @@ internal interface IBatchNormKernels
     /// <param name="dy">The gradient of the result.</param>
     /// <param name="y">The result, where there was a residual and a ReLU; otherwise null.</param>
     /// <param name="dz">With <paramref name="y"/>: where dy is written with zeros where y is 0; may be dy itself.</param>
-    /// <param name="dx">The gradient of x; may be dy.</param>
+    /// <param name="dx">The gradient of x; may be dy or, on the host, x.</param>
     /// <param name="dweight">The gradient of the weight.</param>
     /// <param name="dbias">The gradient of the bias.</param>
     void Backward(
