@@ -62,8 +62,11 @@ internal sealed class Gradients : IDisposable
     /// <param name="dy">The gradient that the rule was given, or a copy it made of it.</param>
     public Tensor Over(Tensor dy) => IsMine(dy) ? dy : Step.New(dy.Shape, dy.DType, _node.Name);
 
-    /// <summary>Whether a rule may write over what its node has saved, once it has read it: nobody else ever will.</summary>
-    public bool MayWriteOver(Tensor saved) => !Retains && saved.Parameter is null && IsMine(saved);
+    /// <summary>
+    /// Whether a rule may write over what its node has saved, once it has read it: nobody else ever will. A parameter's memory is also
+    /// its arena's, and counted so.
+    /// </summary>
+    public bool MayWriteOver(Tensor saved) => !Retains && IsMine(saved);
 
     /// <summary>
     /// As <see cref="Target(int)"/>, in the memory of <paramref name="dy"/> under the conditions of <see cref="Over"/>, when no
