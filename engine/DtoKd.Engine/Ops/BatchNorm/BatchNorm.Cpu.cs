@@ -16,7 +16,7 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
     private const long Grain = 16384;
 
     // How far ahead in a plane's elements: of small planes the next channel would be needed before it has come.
-    private const long FetchedPlanes = 800;
+    private const long FetchedPlanes = 400;
 
     // Results of 16 MiB and more would drive everything else out of most caches before they are read.
     private const long StoredPast = 4 << 20;

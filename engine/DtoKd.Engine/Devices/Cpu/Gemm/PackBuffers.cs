@@ -3,6 +3,10 @@ namespace DtoKd.Engine.Cpu;
 /// <summary>Each thread's scratch for packed panels: grown on demand, kept for the next product, freed with the thread.</summary>
 internal static unsafe class PackBuffers
 {
+    // 256 KiB, of which nothing is touched. Panels are read with strides of up to 48 KiB, and a core asks ahead for what would follow.
+    // Another thread's scratch must not lie there: its next writes would first have to take the lines back.
+    private const int Apart = 1 << 16;
+
     [ThreadStatic]
     private static float[]? _a;
 
@@ -24,7 +28,7 @@ internal static unsafe class PackBuffers
     /// <summary>Room in a thread-static buffer, at an address that suits every vector width.</summary>
     public static float* Aligned(ref float[]? buffer, long length)
     {
-        const int Slack = Pool.Alignment / sizeof(float);
+        const int Slack = (Pool.Alignment / sizeof(float)) + Apart;
         if (buffer is null || buffer.Length < length + Slack)
             buffer = GC.AllocateUninitializedArray<float>(checked((int)(length + Slack)), pinned: true);
         fixed (float* start = buffer)

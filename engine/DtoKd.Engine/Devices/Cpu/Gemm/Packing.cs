@@ -29,7 +29,6 @@ internal static unsafe class Packing
     public static void Pack(
         float* source, long lineStride, long stepStride, int lines, int depth, int width, float* target)
     {
-        int whole = lines / width;
         if (stepStride == 1 && Avx.IsSupported)
         {
             for (int line = 0; line < lines; line += width)
@@ -39,22 +38,30 @@ internal static unsafe class Packing
 
         if (lineStride == 1)
         {
-            Copy(source, stepStride, whole, depth, width, target);
-        }
-        else
-        {
-            for (int panel = 0; panel < whole; panel++)
-            {
-                PackAny(source + panel * width * lineStride, lineStride, stepStride, width, depth, width,
-                    target + (long)panel * width * depth);
-            }
+            PackSteps(source, stepStride, lines, depth, width, target, (long)depth * width);
+            return;
         }
 
-        if (whole * width < lines)
-        {
-            PackAny(source + whole * width * lineStride, lineStride, stepStride, lines - whole * width, depth, width,
-                target + (long)whole * width * depth);
-        }
+        for (int line = 0; line < lines; line += width)
+            PackAny(source + (line * lineStride), lineStride, stepStride, Math.Min(width, lines - line), depth, width, target + ((long)line * depth));
+    }
+
+    /// <summary>
+    /// Packs some steps, in each of which the lines lie side by side, into panels that may be of more steps. It writes nothing beside them.
+    /// </summary>
+    /// <param name="source">Line 0 of the first step. Nothing outside the lines and steps is read.</param>
+    /// <param name="stepStride">Elements from one step to the next.</param>
+    /// <param name="lines">Lines.</param>
+    /// <param name="depth">Steps.</param>
+    /// <param name="width">Lines of a panel.</param>
+    /// <param name="target">The first step's place in the first panel.</param>
+    /// <param name="panelLength">Elements from one panel to the next.</param>
+    public static void PackSteps(float* source, long stepStride, int lines, int depth, int width, float* target, long panelLength)
+    {
+        int whole = lines / width, rest = lines % width;
+        Copy(source, stepStride, whole, depth, width, target, panelLength);
+        if (rest > 0)
+            PackAny(source + (whole * width), 1, stepStride, rest, depth, width, target + (whole * panelLength));
     }
 
     /// <summary>One panel, any strides, with zeros for missing lines.</summary>
@@ -81,7 +88,7 @@ internal static unsafe class Packing
     /// written in runs of several.
     /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Copy(float* source, long depthStride, int panels, int depth, int width, float* target)
+    private static void Copy(float* source, long depthStride, int panels, int depth, int width, float* target, long panelLength)
     {
         for (int first = 0; first < depth; first += Lanes)
         {
@@ -89,7 +96,7 @@ internal static unsafe class Packing
             for (int panel = 0; panel < panels; panel++)
             {
                 float* from = source + first * depthStride + (long)panel * width;
-                float* to = target + ((long)panel * depth + first) * width;
+                float* to = target + (panel * panelLength) + (first * width);
                 for (int step = first; step < last; step++)
                 {
                     // A long stride hides the pattern from the processor's own prefetcher.

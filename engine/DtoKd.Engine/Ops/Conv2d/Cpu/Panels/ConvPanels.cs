@@ -29,6 +29,9 @@ internal static unsafe class ConvPanels
     // 4 KiB: at multiples of that all rows lie in one set of an L1 of 32 KiB, and drive one another out.
     private const int SetStride = 1024;
 
+    // Rows of weights that one task packs.
+    private const int StepsPerTask = 16;
+
     // Enough for 16 threads to end nearly together.
     private const int EnoughTasks = 32;
 
@@ -55,10 +58,7 @@ internal static unsafe class ConvPanels
         {
             float* packed = inPlace ? null : (float*)storage.Address;
             if (!inPlace)
-            {
-                device.Team.For(
-                    g.Groups * panels, task => PackWeights<TKernel>(g, w, task / panels, task % panels, panels, depth, packed));
-            }
+                PackWeights<TKernel>(device.Team, g, w, panels, depth, packed);
 
             int spread = (long)g.GroupO * steps > LargeWeights ? 2 : 1;
             int parts = Pieces(panels, BlockChannels / spread / TKernel.Rows), perPart = Pieces(panels, parts);
@@ -153,8 +153,28 @@ internal static unsafe class ConvPanels
         && g.GroupO % TKernel.Rows % TKernel.RowStep == 0;
 
     /// <summary>Orders the weights as the tiles read them: [group][block of steps][panel][step, TKernel.Rows].</summary>
-    private static void PackWeights<TKernel>(
-        Conv2dGeometry g, ConvWeight w, int group, int panel, int panels, int depth, float* packed)
+    private static void PackWeights<TKernel>(ThreadTeam team, Conv2dGeometry g, ConvWeight w, int panels, int depth, float* packed)
+        where TKernel : struct, IMicroKernel
+    {
+        if (g.KernelArea > 1 || w.TargetStride > 1)
+        {
+            team.For(g.Groups * panels, task => PackPanel<TKernel>(g, w, task / panels, task % panels, panels, depth, packed));
+            return;
+        }
+
+        // The channels of a step lie side by side: panel by panel they would be read in strips, at half the speed.
+        int blocks = Pieces(g.GroupC, depth), pieces = Pieces(depth, StepsPerTask);
+        team.For(g.Groups * blocks * pieces, task =>
+        {
+            int group = task / pieces / blocks, first = task % pieces * StepsPerTask, step = (task / pieces % blocks * depth) + first;
+            Packing.PackSteps(
+                w.Data + (group * w.GroupStride) + (step * w.SourceStride), w.SourceStride, g.GroupO,
+                Math.Min(Math.Min(StepsPerTask, depth - first), g.GroupC - step), TKernel.Rows,
+                packed + ((long)(task / pieces) * panels * PanelLength<TKernel>(depth)) + (first * TKernel.Rows), PanelLength<TKernel>(depth));
+        });
+    }
+
+    private static void PackPanel<TKernel>(Conv2dGeometry g, ConvWeight w, int group, int panel, int panels, int depth, float* packed)
         where TKernel : struct, IMicroKernel
     {
         int area = g.KernelArea, steps = g.GroupC * area, filled = Math.Min(TKernel.Rows, g.GroupO - (panel * TKernel.Rows));
@@ -163,17 +183,12 @@ internal static unsafe class ConvPanels
         {
             int length = Math.Min(depth, steps - k);
             float* to = packed + (((((long)group * Pieces(steps, depth)) + (k / depth)) * panels) + panel) * PanelLength<TKernel>(depth);
-            if (area == 1 || (w.SourceStride == area && w.TapStride == 1))
+            if (w.SourceStride == area && w.TapStride == 1)
             {
-                long stepStride = area == 1 ? w.SourceStride : 1;
-                if (stepStride == 1)
-                {
-                    // Short rows far apart, from memory: asked for one block ahead.
-                    int next = Math.Clamp(steps - k - length, 0, depth);
-                    new PrefetchedBlock(from + k + length, w.TargetStride, filled, next).All();
-                }
-
-                Packing.Pack(from + (k * stepStride), w.TargetStride, stepStride, filled, length, TKernel.Rows, to);
+                // Short rows far apart, from memory: asked for one block ahead.
+                int next = Math.Clamp(steps - k - length, 0, depth);
+                new PrefetchedBlock(from + k + length, w.TargetStride, filled, next).All();
+                Packing.Pack(from + k, w.TargetStride, 1, filled, length, TKernel.Rows, to);
                 continue;
             }
 
