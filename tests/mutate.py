@@ -53,6 +53,7 @@ MUTANTS = [
     ("Gather/Gather.cs", "Save(index)", "Save(Op.Flip(index, 0))"),
     ("Scatter/Scatter.cs", "into.Give(1, Gather(dy, _axis, _index))", "into.Give(1, Affine(Gather(dy, _axis, _index), -1))"),
     ("GridSample/GridSample.cs", "into.Give(1, dgrid)", "into.Give(1, Affine(dgrid, -1))"),
+    ("Conv2d/Cpu/Panels/ConvPanels.cs", "(long)(task / pieces) * panels", "(long)(task / pieces % blocks) * panels"),
     ("../Autograd/Gradients.cs", "dy.IsExclusive && dy.IsContiguous", "dy.IsContiguous"),
     ("../Autograd/Gradients.cs", "!Retains && IsMine(saved)", "IsMine(saved)"),
     ("../Autograd/Gradients.cs", "new GradTarget(pending, true)", "new GradTarget(pending, false)"),

@@ -3,8 +3,8 @@ namespace DtoKd.Engine.Cpu;
 /// <summary>Each thread's scratch for packed panels: grown on demand, kept for the next product, freed with the thread.</summary>
 internal static unsafe class PackBuffers
 {
-    // 256 KiB, of which nothing is touched. Panels are read with strides of up to 48 KiB, and a core asks ahead for what would follow.
-    // Another thread's scratch must not lie there: its next writes would first have to take the lines back.
+    // 256 KiB, of which nothing is touched. Panels are read with strides of up to 48 KiB, and by all signs a core asks ahead for what would
+    // follow. With another thread's scratch there, that thread's next writes first have to take the lines back.
     private const int Apart = 1 << 16;
 
     [ThreadStatic]

@@ -1,6 +1,6 @@
 using DtoKd.Engine.Cpu;
 
-namespace DtoKd.Engine.Tests.Memory;
+namespace DtoKd.Engine.Tests.Devices;
 
 public unsafe class PackBuffersTests
 {
