@@ -140,7 +140,7 @@ public sealed class RegNetY : VisionModel
         public Tensor Forward(Tensor x)
         {
             using var scope = x.Step!.Scope();
-            var z = _conv2.Forward(_conv1.Forward(x));
+            var z = _conv1.Forward(x, _conv2);
             // A frozen network's convolution multiplies its channels by the gate as it reads them.
             bool trains = x.Step!.IsTraining;
             var gate = trains ? null : _excite.Gate(z);

@@ -94,7 +94,7 @@ public sealed class MobileNetV2 : VisionModel
         public Tensor Forward(Tensor x)
         {
             using var scope = x.Step!.Scope();
-            var y = _project.Forward(_filter.Forward(_expand.Forward(x)));
+            var y = _project.Forward(_expand.Forward(x, _filter));
             return scope.Return(_residual ? x + y : y);
         }
     }

@@ -76,7 +76,7 @@ public sealed class ShuffleNetV2 : VisionModel
         {
             using var scope = x.Step!.Scope();
             var left = _conv2.Forward(_conv1.Forward(x));
-            var right = _conv5.Forward(_conv4.Forward(_conv3.Forward(x)));
+            var right = _conv5.Forward(_conv3.Forward(x, _conv4));
             return scope.Return(ChannelShuffle.Apply(Op.Concat([left, right], 1), 2));
         }
     }
@@ -91,7 +91,7 @@ public sealed class ShuffleNetV2 : VisionModel
         public Tensor Forward(Tensor x)
         {
             using var scope = x.Step!.Scope();
-            var y = _conv3.Forward(_conv2.Forward(_conv1.Forward(Op.Slice(x, 1, half))));
+            var y = _conv3.Forward(_conv1.Forward(Op.Slice(x, 1, half), _conv2));
             return scope.Return(ChannelShuffle.Apply(Op.Concat([Op.Slice(x, 1, 0, half), y], 1), 2));
         }
     }

@@ -36,15 +36,22 @@ public sealed class BatchNorm2d
     /// <summary>Applies the layer to [N, channels, ...]: by the batch's statistics in training, by the running ones otherwise.</summary>
     /// <param name="x">The input.</param>
     /// <param name="relu">Whether a ReLU follows.</param>
-    /// <param name="shortcut">What is added before the ReLU, of x's shape; or null.</param>
-    public Tensor Forward(Tensor x, bool relu = false, Tensor? shortcut = null)
+    public Tensor Forward(Tensor x, bool relu = false)
     {
-        var step = x.Step!;
-        if (!step.IsReplay && step.IsTraining)
+        if (!x.Step!.IsTraining)
+            return Op.BatchNorm(x, _weight, _bias, _mean.Value, _variance.Value, training: false, eps: Epsilon, relu: relu);
+        var norm = Training(x.Step);
+        return Op.BatchNorm(x, norm.Weight, norm.Bias, norm.RunningMean, norm.RunningVar, training: true, Momentum, Epsilon, relu: relu);
+    }
+
+    /// <summary>What the layer does in training, to one batch: it is counted.</summary>
+    internal TrainingNorm Training(Step step)
+    {
+        if (!step.IsReplay)
             Flat.Increment(_batches.Value);
         var (mean, variance) = step.IsReplay
-            ? (step.Zeros(_mean.Value.Shape, x.DType), step.Zeros(_mean.Value.Shape, x.DType))
+            ? (step.Zeros(_mean.Value.Shape, _mean.Value.DType), step.Zeros(_mean.Value.Shape, _mean.Value.DType))
             : (_mean.Value, _variance.Value);
-        return Op.BatchNorm(x, _weight, _bias, mean, variance, step.IsTraining, Momentum, Epsilon, shortcut, relu);
+        return new TrainingNorm(_weight, _bias, mean, variance, Momentum, Epsilon);
     }
 }

@@ -42,6 +42,12 @@ public sealed class Conv2d
     /// <summary>Applies the layer to [N, inputs, H, W].</summary>
     public Tensor Forward(Tensor x) => Op.Conv2d(x, _weight, _bias?.Value, stride: _stride, padding: _padding, groups: _groups);
 
+    /// <summary>Applies the layer and, once it is read, batch norm that trains and a ReLU; for layers without bias.</summary>
+    internal DeferredNorm Forward(Tensor x, TrainingNorm norm, bool relu) => Op.Conv2dBatchNorm(x, _weight, norm, relu, _stride, _padding, _groups);
+
+    /// <inheritdoc cref="Forward(Tensor, TrainingNorm, bool)"/>
+    internal DeferredNorm Forward(DeferredNorm x, TrainingNorm norm, bool relu) => Op.Conv2dBatchNorm(x, _weight, norm, relu, _stride, _padding, _groups);
+
     /// <summary>Applies a gate, the layer, batch norm by fixed statistics, an addition and a ReLU; for layers without bias.</summary>
     internal Tensor Forward(Tensor x, FixedNorm norm, Tensor? residual, bool relu, Tensor? gate = null) =>
         Op.Conv2dNorm(x, _weight, norm, residual, relu, _stride, _padding, _groups, gate);

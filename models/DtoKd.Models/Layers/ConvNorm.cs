@@ -61,7 +61,12 @@ public sealed class ConvNorm
     /// </summary>
     public Tensor Forward(Tensor x, Tensor shortcut, Tensor? gate = null) => Forward(x, shortcut, relu: true, gate);
 
+    /// <summary>As <c>next.Forward(Forward(x))</c>. In training, what is between the two need not be stored.</summary>
+    public Tensor Forward(Tensor x, ConvNorm next) => x.Step!.IsTraining
+        ? next._conv.Forward(_conv.Forward(x, _norm.Training(x.Step), _relu), next._norm.Training(x.Step), next._relu).ToTensor()
+        : next.Forward(Forward(x));
+
     private Tensor Forward(Tensor x, Tensor? shortcut, bool relu, Tensor? gate = null) => x.Step!.IsTraining
-        ? _norm.Forward(_conv.Forward(gate is null ? x : x * gate), relu, shortcut)
+        ? _conv.Forward(gate is null ? x : x * gate, _norm.Training(x.Step!), relu).ToTensor(shortcut)
         : _conv.Forward(x, _norm.Fixed, shortcut, relu, gate);
 }

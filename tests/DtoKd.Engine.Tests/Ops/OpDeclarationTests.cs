@@ -19,7 +19,7 @@ public class OpDeclarationTests
         .ToHashSet();
 
     private static readonly string[] _products =
-        [nameof(Op.MatMul), nameof(Op.Linear), nameof(Op.Mlp), nameof(Op.Conv2d), nameof(Op.Conv2dNorm)];
+        [nameof(Op.MatMul), nameof(Op.Linear), nameof(Op.Mlp), nameof(Op.Conv2d), nameof(Op.Conv2dNorm), nameof(Op.Conv2dBatchNorm)];
 
     public static TheoryData<string> Samples => [.. _samples.Keys];
 

@@ -18,6 +18,9 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
     // How far ahead in a plane's elements: of small planes the next channel would be needed before it has come.
     private const long FetchedPlanes = 400;
 
+    // Where planes follow one another, the processor foresees most of it.
+    private const long FetchedAhead = 1024;
+
     // Results of 16 MiB and more would drive everything else out of most caches before they are read.
     private const long StoredPast = 4 << 20;
 
@@ -62,24 +65,49 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
     {
         var extent = norm.Extent;
         float* px = norm.X.Pointer<float>(), py = y.Pointer<float>(), pr = residual is null ? null : residual.Pointer<float>();
-        float* mean = norm.Mean.Pointer<float>(), variance = norm.Variance.Pointer<float>();
         bool past = extent.Channels * extent.PerChannel >= StoredPast && extent.Plane % V.Width == 0 && (nint)py % (V.Width * sizeof(float)) == 0;
+        if (norm.IsKnown)
+        {
+            Normalise<V>(norm, px, pr, py, past);
+            return;
+        }
+
+        float* mean = norm.Mean.Pointer<float>(), variance = norm.Variance.Pointer<float>();
         Team(norm).ForRange(extent.Channels, GrainOf(extent), (start, end) =>
         {
             for (long c = start; c < end; c++)
             {
-                if (norm.Batch)
-                    (mean[c], variance[c]) = MeanAndVariance<V>(px + (c * extent.Plane), extent);
-                var channel = new Channel(norm, c);
+                (mean[c], variance[c]) = MeanAndVariance<V>(px + (c * extent.Plane), extent);
+                var channel = new ChannelNorm(mean[c], (float)norm.ScaleOf(c), norm.ShiftOf(c), ChannelNorm.FloorOf(norm.Relu));
                 long ahead = Ahead(extent, c);
                 for (long n = 0; n < extent.Samples; n++)
                 {
                     long at = ((n * extent.Channels) + c) * extent.Plane;
-                    Normalise<V>(channel, px + at, pr == null ? null : pr + at, py + at, norm.Relu, past, extent.Plane, ahead);
+                    Normalise<V>(channel, px + at, pr == null ? null : pr + at, py + at, past, extent.Plane, ahead);
                 }
             }
 
             // Other threads must not find what was there before.
+            if (past && Sse.IsSupported)
+                Sse.StoreFence();
+        });
+    }
+
+    /// <summary>By known statistics, in the order of memory: a thread has the images that it has in the operations before and behind.</summary>
+    private static void Normalise<V>(BatchNormInputs norm, float* x, float* residual, float* y, bool past)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var extent = norm.Extent;
+        using var channels = new ChannelNorms(norm);
+        Team(norm).ForRange(extent.Samples * extent.Channels, Math.Max(1, Grain / Math.Max(1, extent.Plane)), (start, end) =>
+        {
+            for (long plane = start; plane < end; plane++)
+            {
+                long at = plane * extent.Plane;
+                Normalise<V>(
+                    channels[plane % extent.Channels], x + at, residual == null ? null : residual + at, y + at, past, extent.Plane, FetchedAhead);
+            }
+
             if (past && Sse.IsSupported)
                 Sse.StoreFence();
         });
@@ -214,10 +242,10 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
     }
 
     private static void Normalise<V>(
-        Channel channel, float* x, float* residual, float* y, bool relu, bool past, long count, long ahead)
+        ChannelNorm channel, float* x, float* residual, float* y, bool past, long count, long ahead)
         where V : unmanaged, IFloatLane<V>
     {
-        V m = V.Broadcast(channel.Mean), s = V.Broadcast(channel.Scale), b = V.Broadcast(channel.Shift);
+        V m = V.Broadcast(channel.Mean), s = V.Broadcast(channel.Scale), b = V.Broadcast(channel.Shift), floor = V.Broadcast(channel.Floor);
         for (long i = 0; i < count; i += V.Width)
         {
             long left = count - i;
@@ -229,7 +257,7 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
             var value = V.MultiplyAdd(LaneRow.Load<V>(x + i, left) - m, s, b);
             if (residual != null)
                 value += LaneRow.Load<V>(residual + i, left);
-            value = relu ? V.Max(value, V.Of(0)) : value;
+            value = V.Max(value, floor);
             if (past)
                 V.StorePast(value, y + i);
             else
@@ -324,9 +352,9 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
         public Channel(BatchNormInputs norm, long c)
         {
             Mean = norm.Mean.Pointer<float>()[c];
-            Rstd = 1 / Math.Sqrt(norm.Variance.Pointer<float>()[c] + norm.Eps);
-            ExactScale = Rstd * (norm.Weight is null ? 1 : norm.Weight.Pointer<float>()[c]);
-            Shift = norm.Bias is null ? 0 : norm.Bias.Pointer<float>()[c];
+            Rstd = norm.RstdOf(c);
+            ExactScale = norm.ScaleOf(c);
+            Shift = norm.ShiftOf(c);
         }
 
         public float Mean { get; }

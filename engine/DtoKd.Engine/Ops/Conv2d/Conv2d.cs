@@ -1,3 +1,5 @@
+using DtoKd.Engine.Cpu;
+
 namespace DtoKd.Engine;
 
 public static partial class Op
@@ -27,9 +29,8 @@ public static partial class Op
     {
         var step = Step.Of("conv2d", x, weight, bias);
         var geometry = Conv2dGeometry.Of("conv2d", x, weight, bias, stride ?? 1, padding ?? 0, dilation ?? 1, groups);
-        if (geometry is { KernelArea: 1, Groups: 1 } && geometry.Input.CountOf(2, 4) == 1 && geometry.Output.CountOf(2, 4) == 1)
+        if (geometry.IsOnePixel)
         {
-            // One pixel an image, as in squeeze-excite: a linear layer.
             using var own = step.OwnScope();
             var y1 = Linear(Reshape(x, [geometry.N, geometry.C]), Reshape(step.Use(weight), [geometry.O, geometry.C]), bias);
             return own.Return(Reshape(y1, geometry.Output));
@@ -37,6 +38,11 @@ public static partial class Op
 
         if (geometry.TakesPatches && Conv2dKernels.For(x) is Conv2dCpu)
             return Conv2dOfPatches(geometry, x, step.Use(weight), bias);
+        if (geometry.SkipsPixels && IsForCpu(x))
+        {
+            using var own = step.OwnScope();
+            return own.Return(Conv2d(PixelsRead(geometry, x), weight, bias, groups: groups));
+        }
 
         (x, weight, bias) = (Contiguous(x), Contiguous(weight), bias is null ? null : Contiguous(bias));
         var y = step.New(geometry.Output, x.DType, "conv2d");
@@ -58,11 +64,40 @@ public static partial class Op
         return Permute(Reshape(y, [g.N, g.OH, g.OW, g.O]), 0, 3, 1, 2);
     }
 
+    /// <summary>
+    /// The pixels that a convolution of the CPU reads which passes over others: a convolution of stride 1 is left. The gradient of its
+    /// weight reads them again.
+    /// </summary>
+    private static Tensor PixelsRead(Conv2dGeometry g, Tensor x)
+    {
+        var step = Step.Of("conv2d", x);
+        var pixels = step.New([g.N, g.C, g.OH, g.OW], x.DType, "conv2d");
+        if (step.Device.Computes)
+            ConvSubsample.Gather(g, Contiguous(x), pixels);
+        if (step.Tracks(x))
+            step.Record(pixels, new PixelsReadNode(g), x);
+        return pixels;
+    }
+
+    /// <summary>Whether the CPU's kernels compute with x, or would on a device that plans.</summary>
+    private static bool IsForCpu(Tensor x) => x.Device.IsHost && x.DType == DType.F32;
+
     internal static readonly KernelTable<IConv2dKernels> Conv2dKernels = new(new Conv2dReference(), new Conv2dCpu(), new Gpu.Conv2dGpu());
 
     /// <summary>The gradient of a bias per channel: the sum over images and pixels of dy [N, O, OH, OW].</summary>
     private static Tensor SumToChannels(Tensor dy) =>
         Sum(Sum(Reshape(dy, [dy.Shape[0], dy.Shape[1], dy.Shape[2] * dy.Shape[3]]), [2]), [0]);
+
+    private sealed class PixelsReadNode(Conv2dGeometry geometry) : Node
+    {
+        public override string Name => "conv2d";
+
+        public override void Backward(Tensor dy, Gradients into)
+        {
+            var (dx, accumulate) = into.Target(0);
+            ConvSubsample.Spread(geometry, Contiguous(dy), dx, accumulate);
+        }
+    }
 
     private sealed class Conv2dNode : Node
     {

@@ -28,6 +28,12 @@ internal sealed record Conv2dGeometry(
     /// <summary>The shape of the result.</summary>
     public Shape Output => [N, O, OH, OW];
 
+    /// <summary>Whether each image is one pixel, as in squeeze-excite: a linear layer.</summary>
+    public bool IsOnePixel => KernelArea == 1 && Groups == 1 && Input.CountOf(2, 4) == 1 && Output.CountOf(2, 4) == 1;
+
+    /// <summary>Whether single pixels are read and others passed over.</summary>
+    public bool SkipsPixels => KernelArea == 1 && Stride != 1 && Padding == 0;
+
     /// <summary>Whether the windows, of more than one pixel, tile the image: each is read once, as the patches of a transformer.</summary>
     public bool TakesPatches => KernelArea > 1 && Kernel == Stride && Dilation == 1 && Padding == 0 && Groups == 1
         && H == OH * Kernel.Height && W == OW * Kernel.Width;

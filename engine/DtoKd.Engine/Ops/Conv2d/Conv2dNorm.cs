@@ -46,6 +46,12 @@ public static partial class Op
         Require.Shape(op, "variance", norm.Variance, channels, x);
         Require.Shape(op, "residual", residual, geometry.Output, x);
         Require.Shape(op, "gate", gate, new Shape(geometry.N, geometry.C, 1, 1), x);
+        if (geometry.SkipsPixels && IsForCpu(x))
+        {
+            using var own = step.OwnScope();
+            return own.Return(Conv2dNorm(PixelsRead(geometry, gate is null ? x : x * gate), weight, norm, residual, relu, groups: groups));
+        }
+
         if (gate is not null && !kernels.TakesGate(geometry))
             (x, gate) = (x * gate, null);
         var result = step.New(geometry.Output, x.DType, op);

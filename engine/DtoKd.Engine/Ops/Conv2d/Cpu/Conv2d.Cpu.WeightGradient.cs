@@ -21,19 +21,30 @@ internal sealed unsafe partial class Conv2dCpu
     private const int MaxPartials = 16;
     private const long PartialBudget = 1 << 24;
 
+    private static void WeightGradient(Conv2dGeometry geometry, Tensor x, ChannelNorms? norms, Tensor dy, Tensor dw, bool accumulate)
+    {
+        geometry = geometry.Flattened();
+        var device = (CpuDevice)dy.Device;
+        switch (device.Vectors)
+        {
+            case LaneKind.Lane512:
+                WeightGradient<Lane512, Avx512Kernel>(device, geometry, x, norms, dy, dw, accumulate);
+                break;
+            case LaneKind.Lane256:
+                WeightGradient<Lane256, Avx2Kernel>(device, geometry, x, norms, dy, dw, accumulate);
+                break;
+            default:
+                WeightGradient<LaneVector, PortableKernel>(device, geometry, x, norms, dy, dw, accumulate);
+                break;
+        }
+    }
+
     private static void WeightGradient<V, TKernel>(
-        CpuDevice device, Conv2dGeometry g, Tensor x, Tensor dy, Tensor dw, bool accumulate)
+        CpuDevice device, Conv2dGeometry g, Tensor x, ChannelNorms? norms, Tensor dy, Tensor dw, bool accumulate)
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
         float* px = x.Pointer<float>(), pdy = dy.Pointer<float>();
-        using var pixels = ConvSubsample.Of<V>(device, g, px);
-        if (pixels is not null)
-        {
-            g = pixels.Geometry;
-            px = pixels.Pixels;
-        }
-
         bool pointwise = g is { KernelArea: 1, H: 1, OH: 1, Groups: 1 } && g.W == g.OW && g.N > 0;
         if (pointwise && (g.W < ShortImage || dw.Count >= LargeWeight))
         {
@@ -48,7 +59,7 @@ internal sealed unsafe partial class Conv2dCpu
         else if (pointwise)
             PointwiseGradient(device, g, px, pdy, maxRuns, partials);
         else
-            WeightGradient<V>(device, g, px, pdy, maxRuns, partials);
+            WeightGradient<V>(device, g, px, norms, pdy, maxRuns, partials);
         partials.AddTo(dw.Pointer<float>(), accumulate);
     }
 
@@ -83,7 +94,7 @@ internal sealed unsafe partial class Conv2dCpu
     }
 
     private static void WeightGradient<V>(
-        CpuDevice device, Conv2dGeometry g, float* x, float* dy, int maxRuns, ConvPartials partials)
+        CpuDevice device, Conv2dGeometry g, float* x, ChannelNorms? norms, float* dy, int maxRuns, ConvPartials partials)
         where V : unmanaged, IFloatLane<V>
     {
         var layout = Layouts.Of(g, ConvProduct.WeightGradient, V.Width);
@@ -94,30 +105,29 @@ internal sealed unsafe partial class Conv2dCpu
         // With few runs the channels are shared out as well; each part then lays out the images for itself.
         int parts = runs * g.Groups >= MaxPartials ? 1 : (g.GroupO + DotChannels - 1) / DotChannels;
         int partChannels = parts == 1 ? g.GroupO : DotChannels;
-        bool byGroups = IsNear(g);
         partials.Begin(runs);
         device.Team.For(runs * g.Groups * parts, task =>
         {
             int product = task / parts, first = task % parts * partChannels;
-            int group = byGroups ? product / runs : product % g.Groups, run = byGroups ? product % runs : product / g.Groups;
+            int group = product / runs, run = product % runs;
             int channels = Math.Min(partChannels, g.GroupO - first);
             long depth = layout.Offsets[0].Length;
             float* partial = partials.Of(run) + (group * groupCount) + (first * depth);
             new Span<float>(partial, checked((int)(channels * depth))).Clear();
             for (int unit = run * unitsPerRun; unit < Math.Min(units, (run + 1) * unitsPerRun); unit++)
-                DotsOfUnit<V>(layout, unit, group, first, channels, x, dy, partial);
+                DotsOfUnit<V>(layout, unit, group, first, channels, x, norms, dy, partial);
         });
     }
 
     /// <summary>dw += the share of one unit, for some channels of a group; dw is that of the first of them.</summary>
     private static void DotsOfUnit<V>(
-        ConvLayout layout, int unit, int group, int first, int channels, float* x, float* dy, float* dw)
+        ConvLayout layout, int unit, int group, int first, int channels, float* x, ChannelNorms? norms, float* dy, float* dw)
         where V : unmanaged, IFloatLane<V>
     {
         int vectors = layout.VectorsOf(unit), rowLength = layout.RowLength;
         float* planes = PackBuffers.A(layout.PlanesLength);
         float* rows = PackBuffers.B((long)channels * rowLength);
-        layout.Fill<V>(x, unit, group, planes);
+        layout.Fill<V>(x, unit, group, planes, norms);
         for (int o = 0; o < channels; o++)
             layout.Spread<V>(dy, unit, (group * layout.TargetChannels) + first + o, rows + ((long)o * rowLength));
         // A block of channels stays in the L2 while the planes stream past it.

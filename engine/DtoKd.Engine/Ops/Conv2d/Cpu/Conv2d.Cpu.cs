@@ -27,15 +27,12 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
     // About 20 microseconds of one thread.
     private const double FlopsPerTask = 2e6;
 
-    // Inputs of 8 MiB may still be in the caches when a convolution reads them.
-    private const long NearElements = 2 << 20;
-
     private static readonly ConvLayouts Layouts = new();
 
     public void Forward(Conv2dGeometry geometry, Tensor x, Tensor w, Tensor? bias, Tensor y, bool accumulate)
     {
         var epilogue = new ConvEpilogue { Shift = bias is null ? null : bias.Pointer<float>(), Accumulate = accumulate };
-        Forward(geometry, x, null, w, epilogue, y);
+        Forward(geometry, x, null, null, w, epilogue, y, null);
     }
 
     public bool TakesGate(Conv2dGeometry geometry) => geometry.Flattened() is { KernelArea: 1, OH: 1 } flat && flat.W == flat.OW && ConvPanels.Suits(flat);
@@ -62,12 +59,28 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
                 Residual = residual is null ? null : residual.Pointer<float>(),
                 Relu = relu,
             };
-            Forward(geometry, x, gate, w, epilogue, y);
+            Forward(geometry, x, gate, null, w, epilogue, y, null);
         }
         finally
         {
             affine.Release();
         }
+    }
+
+    /// <summary>Whether a convolution and the gradient of its weight can normalise x as they read it: where they copy it into planes.</summary>
+    public static bool TakesNorm(Conv2dGeometry geometry) =>
+        geometry.KernelArea > 1 && !Winograd.Suits(geometry) && !ConvPanels.Suits(geometry);
+
+    /// <summary>Whether a convolution can take the moments of its results.</summary>
+    public static bool TakesMoments(Conv2dGeometry geometry) => geometry.Output.Count > 0 && !Winograd.Suits(geometry);
+
+    /// <summary>y = conv(x, w), or conv(norm(x), w), and the moments of y if they are wanted; all tensors are contiguous.</summary>
+    public static void Forward(Conv2dGeometry geometry, Tensor x, BatchNormInputs? norm, Tensor w, Tensor y, BatchMoments? moments)
+    {
+        using var taken = moments is null ? null : new ConvMoments((CpuDevice)x.Device, moments.Mean, moments.Variance);
+        using var norms = norm is null ? null : new ChannelNorms(norm);
+        Forward(geometry, x, null, norms, w, default, y, taken);
+        taken?.Finish();
     }
 
     public void InputGradient(Conv2dGeometry geometry, Tensor dy, Tensor w, Tensor dx, bool accumulate)
@@ -89,60 +102,47 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         }
     }
 
-    public void WeightGradient(Conv2dGeometry geometry, Tensor x, Tensor dy, Tensor dw, bool accumulate)
+    public void WeightGradient(Conv2dGeometry geometry, Tensor x, Tensor dy, Tensor dw, bool accumulate) =>
+        WeightGradient(geometry, x, null, dy, dw, accumulate);
+
+    /// <summary>dw: each product of the sum that makes y = conv(norm(x), w), sent back to its weight.</summary>
+    public static void WeightGradient(Conv2dGeometry geometry, BatchNormInputs norm, Tensor dy, Tensor dw, bool accumulate)
     {
-        geometry = geometry.Flattened();
-        var device = (CpuDevice)dy.Device;
-        switch (device.Vectors)
-        {
-            case LaneKind.Lane512:
-                WeightGradient<Lane512, Avx512Kernel>(device, geometry, x, dy, dw, accumulate);
-                break;
-            case LaneKind.Lane256:
-                WeightGradient<Lane256, Avx2Kernel>(device, geometry, x, dy, dw, accumulate);
-                break;
-            default:
-                WeightGradient<LaneVector, PortableKernel>(device, geometry, x, dy, dw, accumulate);
-                break;
-        }
+        using var norms = new ChannelNorms(norm);
+        WeightGradient(geometry, norm.X, norms, dy, dw, accumulate);
     }
 
     private static void Forward(
-        Conv2dGeometry geometry, Tensor x, Tensor? gate, Tensor w, in ConvEpilogue epilogue, Tensor y)
+        Conv2dGeometry geometry, Tensor x, Tensor? gate, ChannelNorms? norms, Tensor w, in ConvEpilogue epilogue, Tensor y,
+        ConvMoments? moments)
     {
         geometry = geometry.Flattened();
         var device = (CpuDevice)x.Device;
         switch (device.Vectors)
         {
             case LaneKind.Lane512:
-                Forward<Lane512, Avx512Kernel>(device, geometry, x, gate, w, epilogue, y);
+                Forward<Lane512, Avx512Kernel>(device, geometry, x, gate, norms, w, epilogue, y, moments);
                 break;
             case LaneKind.Lane256:
-                Forward<Lane256, Avx2Kernel>(device, geometry, x, gate, w, epilogue, y);
+                Forward<Lane256, Avx2Kernel>(device, geometry, x, gate, norms, w, epilogue, y, moments);
                 break;
             default:
-                Forward<LaneVector, PortableKernel>(device, geometry, x, gate, w, epilogue, y);
+                Forward<LaneVector, PortableKernel>(device, geometry, x, gate, norms, w, epilogue, y, moments);
                 break;
         }
     }
 
     private static void Forward<V, TKernel>(
-        CpuDevice device, Conv2dGeometry g, Tensor x, Tensor? gate, Tensor w, in ConvEpilogue epilogue, Tensor y)
+        CpuDevice device, Conv2dGeometry g, Tensor x, Tensor? gate, ChannelNorms? norms, Tensor w, in ConvEpilogue epilogue, Tensor y,
+        ConvMoments? moments)
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
         float* px = x.Pointer<float>(), pw = w.Pointer<float>(), py = y.Pointer<float>();
-        using var pixels = ConvSubsample.Of<V>(device, g, px);
-        if (pixels is not null)
-        {
-            g = pixels.Geometry;
-            px = pixels.Pixels;
-        }
-
         float* factors = gate is null ? null : gate.Pointer<float>();
         if (SparseConv.Suits<V>(g, px))
         {
-            SparseConv.Run<V>(device, g, px, factors, ConvWeight.Forward(pw, g), epilogue, py);
+            SparseConv.Run<V>(device, g, px, factors, ConvWeight.Forward(pw, g), epilogue, py, moments);
             return;
         }
 
@@ -152,12 +152,12 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
             return;
         }
 
-        if (TryPanels<V, TKernel>(device, g, px, ConvWeight.Forward(pw, g), epilogue, py))
+        if (TryPanels<V, TKernel>(device, g, px, ConvWeight.Forward(pw, g), epilogue, py, moments))
             return;
         bool plain = epilogue is { Residual: null, Scale: null, Relu: false };
         Products<V>(
-            device, Layouts.Of(g, ConvProduct.Forward, V.Width), px, pw, plain ? epilogue.Shift : null, py, epilogue.Accumulate,
-            byGroups: plain && IsNear(g));
+            device, Layouts.Of(g, ConvProduct.Forward, V.Width), px, pw, plain ? epilogue.Shift : null, py, epilogue.Accumulate, norms,
+            moments, byGroups: false);
         if (!plain)
             Finish<V>(device.Team, (long)g.N * g.O, g.O, checked(g.OH * g.OW), epilogue, py);
     }
@@ -176,14 +176,6 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
-        if (ConvSubsample.Suits(g))
-        {
-            using var pixels = new ConvSubsample(device, g);
-            InputGradient<V, TKernel>(device, pixels.Geometry, dy, w, pixels.Pixels, accumulate: false);
-            pixels.Spread(dx, accumulate);
-            return;
-        }
-
         if (g.Stride == 1 && g.Adjoint() is { Padding: { Height: >= 0, Width: >= 0 } } adjoint
             && TryPanels<V, TKernel>(
                 device, adjoint, dy, ConvWeight.Adjoint(w, g), new ConvEpilogue { Accumulate = accumulate }, dx))
@@ -191,38 +183,38 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
             return;
         }
 
-        Products<V>(device, Layouts.Of(g, ConvProduct.InputGradient, V.Width), dy, w, null, dx, accumulate, byGroups: IsNear(g));
+        Products<V>(device, Layouts.Of(g, ConvProduct.InputGradient, V.Width), dy, w, null, dx, accumulate, null, null, byGroups: true);
     }
-
-    /// <summary>
-    /// Whether to go through the groups, and not through the images first: between batch norms, whose threads have channels of all
-    /// images, a thread then finds what it has written.
-    /// </summary>
-    private static bool IsNear(Conv2dGeometry g) => g.Input.Count <= NearElements;
 
     /// <summary>Groups of many channels fill the tiles of the matrix product.</summary>
     private static bool TryPanels<V, TKernel>(
-        CpuDevice device, Conv2dGeometry g, float* x, ConvWeight w, in ConvEpilogue epilogue, float* y)
+        CpuDevice device, Conv2dGeometry g, float* x, ConvWeight w, in ConvEpilogue epilogue, float* y, ConvMoments? moments = null)
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
         if (Winograd.Suits(g))
             Winograd.Run<V, TKernel>(device, g, x, w, epilogue, y);
         else if (ConvPanels.Suits(g))
-            ConvPanels.Run<V, TKernel>(device, g, x, null, w, epilogue, y);
+            ConvPanels.Run<V, TKernel>(device, g, x, null, w, epilogue, y, moments);
         else
             return false;
         return true;
     }
 
-    /// <summary>target (+)= bias + the sum over source channels and taps of weight times source.</summary>
+    /// <summary>target (+)= bias + the sum over source channels and taps of weight times source, or times its values behind a norm.</summary>
+    /// <remarks>
+    /// The forward pass goes through the images, as the operations before and behind it do; the gradients go through the groups first:
+    /// they stand between gradients of batch norms, whose threads have channels of all images.
+    /// </remarks>
     private static void Products<V>(
-        CpuDevice device, ConvLayout layout, float* source, float* weight, float* bias, float* target, bool accumulate, bool byGroups)
+        CpuDevice device, ConvLayout layout, float* source, float* weight, float* bias, float* target, bool accumulate,
+        ChannelNorms? norms, ConvMoments? moments, bool byGroups)
         where V : unmanaged, IFloatLane<V>
     {
         int vectors = layout.Bases.Length;
         if (vectors == 0 || layout.TargetChannels == 0)
             return;
+        moments?.Begin(layout.Groups * layout.TargetChannels, layout.Units);
         long groupWeights = layout.GroupWeights;
         var packed = device.Pool.Rent(groupWeights * layout.Groups * sizeof(float), "conv2d");
         try
@@ -238,7 +230,7 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
                     int unit = (int)(byGroups ? k % layout.Units : k / layout.Groups);
                     ProductsOfUnit<V>(
                         layout, unit, group, source, packedWeight + (group * groupWeights), bias, target,
-                        accumulate);
+                        accumulate, norms, moments);
                 }
             });
         }
@@ -287,12 +279,13 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
     }
 
     private static void ProductsOfUnit<V>(
-        ConvLayout layout, int unit, int group, float* source, float* weight, float* bias, float* target, bool accumulate)
+        ConvLayout layout, int unit, int group, float* source, float* weight, float* bias, float* target, bool accumulate,
+        ChannelNorms? norms, ConvMoments? moments)
         where V : unmanaged, IFloatLane<V>
     {
         int channels = layout.TargetChannels;
         float* planes = PackBuffers.A(layout.PlanesLength);
-        layout.Fill<V>(source, unit, group, planes);
+        layout.Fill<V>(source, unit, group, planes, norms);
         var results = layout.Results(target, unit, group);
         if (bias != null)
             bias += group * channels;
@@ -300,6 +293,7 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
         {
             ProductsOfPair<V>(
                 layout, unit, 0, planes, weight, bias, accumulate, target + layout.Start(unit, group), layout.TargetArea, ref results);
+            layout.Take<V>(moments, target, unit, group);
             return;
         }
 
@@ -320,6 +314,8 @@ internal sealed unsafe partial class Conv2dCpu : IConv2dKernels, IConv2dNormKern
                 layout.Collect<V>(row, row + length, unit, pair, (group * channels) + o, target, accumulate);
             }
         }
+
+        layout.Take<V>(moments, target, unit, group);
     }
 
     private static void ProductsOfPair<V>(

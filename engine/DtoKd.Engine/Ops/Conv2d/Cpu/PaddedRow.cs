@@ -13,9 +13,7 @@ internal static unsafe class PaddedRow
     {
         if (column >= padding + width)
             return Vector512<float>.Zero;
-        var place = Vector512<int>.Indices + Vector512.Create(column - padding);
-        var inside = Vector512.LessThan(place.AsUInt32(), Vector512.Create((uint)width));
-        return Avx512F.MaskLoad(row + column, inside.AsSingle(), Vector512<float>.Zero);
+        return Avx512F.MaskLoad(row + column, Inside(column, padding, width), Vector512<float>.Zero);
     }
 
     /// <summary>Every second element of two vectors, from the first on.</summary>
@@ -27,4 +25,12 @@ internal static unsafe class PaddedRow
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Odd(Vector512<float> a, Vector512<float> b) => Avx512F.PermuteVar16x32x2(
         a, Vector512.Create(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), b);
+
+    /// <summary>Which elements of a vector, as <see cref="Load"/> reads it, lie in the row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Inside(int column, int padding, int width)
+    {
+        var place = Vector512<int>.Indices + Vector512.Create(column - padding);
+        return Vector512.LessThan(place.AsUInt32(), Vector512.Create((uint)width)).AsSingle();
+    }
 }

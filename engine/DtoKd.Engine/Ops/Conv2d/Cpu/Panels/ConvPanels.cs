@@ -41,9 +41,12 @@ internal static unsafe class ConvPanels
     /// <summary>How many steps are summed up before the sum is added to that of the steps before.</summary>
     public static int DepthOf(int steps) => Even(steps, Pieces(steps, DepthBlock), 8);
 
-    /// <summary>y = conv(x gate, w), stored by way of the epilogue; the gate, one factor for each image and channel, may be null.</summary>
+    /// <summary>
+    /// y = conv(x gate, w), stored by way of the epilogue; the gate, one factor for each image and channel, may be null. Moments are those of
+    /// the sums.
+    /// </summary>
     public static void Run<V, TKernel>(
-        CpuDevice device, Conv2dGeometry g, float* x, float* gate, ConvWeight w, in ConvEpilogue epilogue, float* y)
+        CpuDevice device, Conv2dGeometry g, float* x, float* gate, ConvWeight w, in ConvEpilogue epilogue, float* y, ConvMoments? moments = null)
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
@@ -68,16 +71,17 @@ internal static unsafe class ConvPanels
             perBlock = (int)((pixelPanels + blocks - 1) / blocks);
             var source = new ConvPixels(g, gate);
             var stored = epilogue;
+            moments?.Begin(g.O, blocks);
             device.Team.For(blocks * g.Groups * parts, task =>
             {
-                int part = task % parts, group = task / parts % g.Groups;
-                long first = task / parts / g.Groups * (long)perBlock * TKernel.Columns;
+                int part = task % parts, group = task / parts % g.Groups, block = task / parts / g.Groups;
+                long first = block * (long)perBlock * TKernel.Columns;
                 int count = (int)Math.Min(perBlock * TKernel.Columns, pixels - first);
                 // Likely the thread's next block.
                 long next = first + ((long)perBlock * TKernel.Columns);
                 Block<V, TKernel>(
-                    g, source, group, part * perPart, Math.Min(perPart, panels - (part * perPart)), panels, first, count, next, depth, x,
-                    w, packed, stored, y);
+                    g, source, group, part * perPart, Math.Min(perPart, panels - (part * perPart)), panels, block, first, count, next, depth, x,
+                    w, packed, stored, y, moments);
             });
         }
         finally
@@ -87,8 +91,8 @@ internal static unsafe class ConvPanels
     }
 
     private static void Block<V, TKernel>(
-        Conv2dGeometry g, ConvPixels source, int group, int firstPanel, int panelCount, int panels, long firstPixel, int pixels,
-        long nextPixel, int depth, float* x, ConvWeight w, float* packed, in ConvEpilogue epilogue, float* y)
+        Conv2dGeometry g, ConvPixels source, int group, int firstPanel, int panelCount, int panels, int block, long firstPixel, int pixels,
+        long nextPixel, int depth, float* x, ConvWeight w, float* packed, in ConvEpilogue epilogue, float* y, ConvMoments? moments)
         where V : unmanaged, IFloatLane<V>
         where TKernel : struct, IMicroKernel
     {
@@ -139,6 +143,13 @@ internal static unsafe class ConvPanels
                         TKernel.Edge(length, operands, c, stride, tile, filled, Math.Min(TKernel.Columns, pixels - at));
                     if (isLast)
                         place.Store<V>(epilogue, c, stride, y);
+                }
+
+                if (isLast)
+                {
+                    moments?.Add<V>(
+                        block, (group * g.GroupO) + ((firstPanel + i) * TKernel.Rows), filled, sums + ((long)i * TKernel.Rows * stride),
+                        stride, pixels);
                 }
             }
 

@@ -199,7 +199,8 @@ internal sealed unsafe class ConvLayout
     /// <param name="unit">The unit.</param>
     /// <param name="group">The group.</param>
     /// <param name="planes">The scratch.</param>
-    public void Fill<V>(float* source, int unit, int group, float* planes)
+    /// <param name="norms">What is done to the values on their way, or null; zeros around them stay.</param>
+    public void Fill<V>(float* source, int unit, int group, float* planes, ChannelNorms? norms)
         where V : unmanaged, IFloatLane<V>
     {
         var (firstImage, images, firstRow, rows) = Range(unit);
@@ -209,6 +210,7 @@ internal sealed unsafe class ConvLayout
         int filled = inVectors && _w.Origins is [var even, var odd] && odd == even + 1 ? 2 : 1;
         for (int c = 0; c < SourceChannels; c++)
         {
+            var norm = norms?[(group * SourceChannels) + c];
             for (int k = 0; k < Planes; k += filled)
             {
                 float* target = planes + ((long)((c * Planes) + k) * PlaneStride);
@@ -219,9 +221,9 @@ internal sealed unsafe class ConvLayout
                     float* plane = source + (((((long)firstImage + image) * channels) + (group * SourceChannels) + c) * area);
                     float* to = target + (image * _planeSize);
                     if (inVectors)
-                        FillRows(plane, top, left, rows + _h.Reach, to, filled == 2 ? to + PlaneStride : null);
+                        FillRows(plane, top, left, rows + _h.Reach, to, filled == 2 ? to + PlaneStride : null, norm);
                     else
-                        FillPlane<V>(plane, top, left, rows + _h.Reach, to);
+                        FillPlane<V>(plane, top, left, rows + _h.Reach, to, norm);
                 }
 
                 // Vectors that run over the end are thrown away or multiplied by zero: they must be finite.
@@ -292,6 +294,16 @@ internal sealed unsafe class ConvLayout
                     StoreRow(row + from, to + w.Start, w.Count, w.Step, accumulate);
             }
         }
+    }
+
+    /// <summary>Takes the moments of one unit's results of a group, which are there; in the forward pass.</summary>
+    public void Take<V>(ConvMoments? moments, float* target, int unit, int group)
+        where V : unmanaged, IFloatLane<V>
+    {
+        var (_, images, _, rows) = Range(unit);
+        moments?.Add<V>(
+            unit, group * TargetChannels, TargetChannels, target + Start(unit, group), TargetArea, (long)rows * _targetW, images,
+            Groups * TargetChannels * TargetArea);
     }
 
     private (int[] Offsets, int[] Weights) ProductsOf(int pair, int sourceStride, int kernelWidth)
@@ -373,12 +385,15 @@ internal sealed unsafe class ConvLayout
             to[j * step] = accumulate ? to[j * step] + from[j] : from[j];
     }
 
-    private void FillPlane<V>(float* source, int top, int left, int rows, float* target)
+    private void FillPlane<V>(float* source, int top, int left, int rows, float* target, ChannelNorm? norm)
         where V : unmanaged, IFloatLane<V>
     {
         int step = _w.SourceStep;
         int from = Math.Min(Pitch, left >= 0 ? 0 : Pieces(-left, step));
         int to = Math.Max(from, left >= _sourceW ? 0 : Math.Min(Pitch, ((_sourceW - 1 - left) / step) + 1));
+        var channel = norm.GetValueOrDefault();
+        V mean = V.Broadcast(channel.Mean), scale = V.Broadcast(channel.Scale);
+        V shift = V.Broadcast(channel.Shift), floor = V.Broadcast(channel.Floor);
         for (int i = 0; i < rows; i++, target += Pitch)
         {
             int row = top + (i * _h.SourceStep);
@@ -391,7 +406,11 @@ internal sealed unsafe class ConvLayout
             float* line = source + ((long)row * _sourceW) + left;
             for (int j = 0; j < from; j++)
                 target[j] = 0;
-            if (step == 1)
+            if (step == 1 && norm is not null)
+            {
+                Normalise(line + from, target + from, to - from);
+            }
+            else if (step == 1)
             {
                 CopyRow<V>(line + from, target + from, to - from);
             }
@@ -400,19 +419,34 @@ internal sealed unsafe class ConvLayout
                 // The elements skipped behind the last one may lie outside the source.
                 ConvPixels.Copy<V>(line + (from * step), step, target + from, to - from - 1);
                 target[to - 1] = line[(to - 1) * step];
+                if (norm is not null)
+                    Normalise(target + from, target + from, to - from);
             }
 
             for (int j = to; j < Pitch; j++)
                 target[j] = 0;
+        }
+
+        // In whole vectors, as masked stores take long on some processors: what is behind a row's end is written afterwards. Of two values
+        // with one that is not a number, the larger one is the first.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        void Normalise(float* source, float* target, int count)
+        {
+            for (int i = 0; i < count; i += V.Width)
+                V.Store(V.Larger(V.MultiplyAdd(LaneRow.Load<V>(source + i, count - i) - mean, scale, shift), floor), target + i);
         }
     }
 
     // In whole vectors: what they write behind a row's end belongs to the next one, or to the room behind a plane. With a stride of 2
     // also the plane of the columns between.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void FillRows(float* source, int top, int left, int rows, float* target, float* between)
+    private void FillRows(float* source, int top, int left, int rows, float* target, float* between, ChannelNorm? norm)
     {
         const int Width = 16;
+        bool isNormed = norm is not null;
+        var channel = norm.GetValueOrDefault();
+        Vector512<float> mean = Vector512.Create(channel.Mean), scale = Vector512.Create(channel.Scale);
+        Vector512<float> shift = Vector512.Create(channel.Shift), floor = Vector512.Create(channel.Floor);
         bool isDense = _w.SourceStep == 1;
         for (int i = 0; i < rows; i++)
         {
@@ -427,6 +461,8 @@ internal sealed unsafe class ConvLayout
                 {
                     LaneRow.Fetch(line + j + FetchedAhead);
                     value = PaddedRow.Load(line, j, -left, _sourceW);
+                    if (isNormed)
+                        value = Normed(value, j);
                 }
                 else if (isInside)
                 {
@@ -438,6 +474,8 @@ internal sealed unsafe class ConvLayout
                     LaneRow.Fetch(ahead + Width);
                     Vector512<float> a = PaddedRow.Load(line, 2 * j, -left, _sourceW);
                     Vector512<float> b = PaddedRow.Load(line, (2 * j) + Width, -left, _sourceW);
+                    if (isNormed)
+                        (a, b) = (Normed(a, 2 * j), Normed(b, (2 * j) + Width));
                     (value, other) = (PaddedRow.Even(a, b), PaddedRow.Odd(a, b));
                 }
 
@@ -450,6 +488,13 @@ internal sealed unsafe class ConvLayout
             if (between != null)
                 between += Pitch;
         }
+
+        // Of two values with one that is not a number, this instruction takes the second.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        Vector512<float> Normed(Vector512<float> value, int column) => Vector512.ConditionalSelect(
+            PaddedRow.Inside(column, -left, _sourceW),
+            Avx512F.Max(floor, Avx512F.FusedMultiplyAdd(value - mean, scale, shift)),
+            Vector512<float>.Zero);
     }
 
     // Rows are short: the rest of one is copied by a vector that ends with it, over what the one before has copied.

@@ -13,7 +13,7 @@ namespace DtoKd.Engine.Cpu;
 /// <remarks>
 /// The sums take the terms in the order, and the blocks, in which <see cref="ConvPanels"/> takes them, less those that are zero: the
 /// two give the same bytes, as long as the weights are finite. So which of them runs, by a sample of the input, shows in the time
-/// only. A weight is loaded for each multiply-add here, one a clock, which with the pixels' values takes these products to
+/// only; of the moments, taken by other blocks, also in the last digits. A weight is loaded for each multiply-add here, one a clock, which with the pixels' values takes these products to
 /// four fifths of the peak at best; the dense ones run at nine tenths, of twice as many.
 /// </remarks>
 internal static unsafe class SparseConv
@@ -56,9 +56,9 @@ internal static unsafe class SparseConv
         return padded * NonzeroShare(x, (long)g.N * g.C * g.H * g.W) < MostTerms;
     }
 
-    /// <summary>y = conv(x gate, w), stored by way of the epilogue; the gate, one factor for each image and channel, may be null.</summary>
+    /// <inheritdoc cref="ConvPanels.Run"/>
     public static void Run<V>(
-        CpuDevice device, Conv2dGeometry g, float* x, float* gate, ConvWeight w, in ConvEpilogue epilogue, float* y)
+        CpuDevice device, Conv2dGeometry g, float* x, float* gate, ConvWeight w, in ConvEpilogue epilogue, float* y, ConvMoments? moments = null)
         where V : unmanaged, IFloatLane<V>
     {
         var cut = new Cut(g.C, ConvPanels.DepthOf(g.C));
@@ -80,13 +80,14 @@ internal static unsafe class SparseConv
             int parts = Math.Clamp(EnoughTasks / blocks, 1, panels);
             var source = new ConvPixels(g, gate);
             var stored = epilogue;
+            moments?.Begin(g.O, blocks);
             device.Team.For(blocks * parts, task =>
             {
                 int part = task % parts, firstPanel = panels * part / parts, endPanel = panels * (part + 1) / parts;
                 long first = (long)(task / parts) * perBlock;
                 int count = (int)Math.Min(perBlock, pixels - first);
                 if (count > 0)
-                    Block<V>(g, cut, source, x, first, count, packed, firstPanel, endPanel, stored, y);
+                    Block<V>(g, cut, source, x, task / parts, first, count, packed, firstPanel, endPanel, stored, y, moments);
             });
         }
         finally
@@ -96,8 +97,8 @@ internal static unsafe class SparseConv
     }
 
     private static void Block<V>(
-        Conv2dGeometry g, in Cut cut, ConvPixels source, float* x, long firstPixel, int pixels, float* packed, int firstPanel,
-        int endPanel, in ConvEpilogue epilogue, float* y)
+        Conv2dGeometry g, in Cut cut, ConvPixels source, float* x, int block, long firstPixel, int pixels, float* packed,
+        int firstPanel, int endPanel, in ConvEpilogue epilogue, float* y, ConvMoments? moments)
         where V : unmanaged, IFloatLane<V>
     {
         // Products takes pixels by twos.
@@ -121,6 +122,7 @@ internal static unsafe class SparseConv
 
             Packing.Transpose(total, panel, pixels, panel, turned, line);
             new TilePlace(g, 0, p * panel, panel, firstPixel, pixels).Store<V>(epilogue, turned, line, y);
+            moments?.Add<V>(block, p * panel, Math.Min(panel, g.O - (p * panel)), turned, line, pixels);
         }
     }
 
