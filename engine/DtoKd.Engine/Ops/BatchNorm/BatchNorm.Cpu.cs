@@ -18,7 +18,7 @@ internal sealed unsafe class BatchNormCpu : IBatchNormKernels
     // How far ahead in a plane's elements: of small planes the next channel would be needed before it has come.
     private const long FetchedPlanes = 400;
 
-    // Where planes follow one another, the processor foresees most of it.
+    // Where planes follow one another; 400 takes the same time.
     private const long FetchedAhead = 1024;
 
     // Results of 16 MiB and more would drive everything else out of most caches before they are read.
