@@ -68,6 +68,8 @@ internal sealed class ExperimentVerb
         using var held = folder.Hold();
         if (earlier is null)
             ConfigFile.Write(folder.Config, settings);
+        else if (folder.KeepReport() is { } kept)
+            _host.Error.WriteLine($"{Paths.Shown(folder.Metrics)} is gone: the report of what it held is kept as {Paths.Shown(kept)}");
         string goOn = $"go on with: {Application.Name} {_command.Name} --resume {Paths.Typed(folder.FullPath)}";
         try
         {

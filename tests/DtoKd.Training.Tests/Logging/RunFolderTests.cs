@@ -56,6 +56,24 @@ public sealed class RunFolderTests : IDisposable
     }
 
     [Fact]
+    public void A_report_is_moved_aside_only_if_its_metrics_are_gone()
+    {
+        var folder = RunFolder.Create("x", _folder["run"]);
+        Assert.Null(folder.KeepReport());
+        foreach (string curves in new[] { "first", "second" })
+        {
+            File.WriteAllText(folder.Report, curves);
+            File.WriteAllText(folder.Metrics, "");
+            Assert.Null(folder.KeepReport());
+            File.Delete(folder.Metrics);
+            Assert.Equal(curves, File.ReadAllText(folder.KeepReport()!));
+            Assert.False(File.Exists(folder.Report));
+        }
+
+        Assert.Equal(2, Directory.GetFiles(folder.FullPath).Length);
+    }
+
+    [Fact]
     public void Students_have_folders_of_their_own()
     {
         var folder = RunFolder.Create("x", _folder["run"]);

@@ -62,6 +62,7 @@ public sealed class RunFolder
 
     /// <summary>Opens the folder of an earlier run, to resume it or to write its report again.</summary>
     /// <exception cref="InvalidDataException">There is no run in it.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder may not be read.</exception>
     public static RunFolder Open(string path)
     {
         var folder = new RunFolder(Path.GetFullPath(path));
@@ -69,9 +70,26 @@ public sealed class RunFolder
             throw new InvalidDataException($"{path} is a file; name the run's folder, where config.json is");
         if (!Directory.Exists(folder.FullPath))
             throw new InvalidDataException($"the run folder {path} does not exist");
-        if (!File.Exists(folder.Config))
-            throw new InvalidDataException($"the folder {path} holds no run: it has no config.json");
-        return folder;
+        if (File.Exists(folder.Config))
+            return folder;
+        if (IsClosed(folder.FullPath))
+            throw new UnauthorizedAccessException($"the run folder {path} may not be read");
+        throw new InvalidDataException($"the folder {path} holds no run: it has no config.json");
+    }
+
+    /// <summary>
+    /// Moves the report aside if the metrics it was made of are gone, which the next one could not show.
+    /// </summary>
+    /// <returns>Where it is now; null if it was not moved.</returns>
+    public string? KeepReport()
+    {
+        if (File.Exists(Metrics) || !File.Exists(Report))
+            return null;
+        string kept = Path.Combine(FullPath, "report-earlier.html");
+        for (int number = 2; Path.Exists(kept); number++)
+            kept = Path.Combine(FullPath, string.Create(CultureInfo.InvariantCulture, $"report-earlier-{number}.html"));
+        File.Move(Report, kept);
+        return kept;
     }
 
     /// <summary>Keeps every other process, and caller, from writing to this run until the result is disposed of.</summary>
@@ -104,6 +122,19 @@ public sealed class RunFolder
         if (!_students.TryAdd(name, student) && _students[name] != student)
             throw new ArgumentException($"'{student}' and '{_students[name]}' would share the folder {name}", nameof(student));
         return Directory.CreateDirectory(Path.Combine(Checkpoints, name)).FullName;
+    }
+
+    /// <summary>Whether a folder may not be listed, or it may but seems to hold no file of those it lists.</summary>
+    private static bool IsClosed(string folder)
+    {
+        try
+        {
+            return Directory.EnumerateFileSystemEntries(folder, "config.json").Any();
+        }
+        catch (UnauthorizedAccessException)
+        {
+            return true;
+        }
     }
 
     /// <summary>A name that every file system takes: letters, digits, dots, underscores, plus signs and single hyphens.</summary>
