@@ -16,11 +16,11 @@ public class DeiTTests
     public void A_distillation_has_the_losses_of_the_CPU_and_no_step_reads_the_device()
     {
         using var cpu = new CpuDevice(1);
-        double[] expected = Train(cpu), actual = Train(Emulator.Device);
+        double[] expected = Train(cpu), actual = Train(TestDevice.Gpu);
         for (int i = 0; i < expected.Length; i++)
             Assert.Equal(expected[i], actual[i], 2e-5 * Math.Abs(expected[i]));
         Assert.NotEqual(actual[0], actual[2]);
-        Assert.Equal(0, Emulator.Device.Pool.LiveBytes);
+        Assert.Equal(0, TestDevice.Gpu.Pool.LiveBytes);
     }
 
     // Cross-entropy and divergence before and after an update.

@@ -7,7 +7,7 @@ namespace DtoKd.Gpu.Tests;
 
 public class DeviceTests
 {
-    private static GpuDevice Device => Emulator.Device;
+    private static GpuDevice Device => TestDevice.Gpu;
 
     [Fact]
     public void Without_a_driver_there_is_one_line_that_says_so()
@@ -93,7 +93,7 @@ public class DeviceTests
         using var step = Step.Evaluation(Device);
         var x = step.From([1f, 2, 3], [3]);
         var inPlace = Assert.Throws<NotSupportedException>(() => x.Span<float>()[0] = 1);
-        Assert.Contains("on emulated", inPlace.Message, StringComparison.Ordinal);
+        Assert.Contains($"on {TestDevice.Gpu.Name}", inPlace.Message, StringComparison.Ordinal);
         Assert.Contains("CopyFrom", inPlace.Message, StringComparison.Ordinal);
         var doubles = step.From([1.0, 2], [2]);
         string message = Assert.Throws<NotSupportedException>(() => Op.Exp(doubles)).Message;

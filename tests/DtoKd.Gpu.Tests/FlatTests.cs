@@ -34,7 +34,7 @@ public class FlatTests
     {
         using var cpu = new CpuDevice(1);
         var expected = Run(cpu, _passes[pass]);
-        var actual = Run(Emulator.Device, _passes[pass]);
+        var actual = Run(TestDevice.Gpu, _passes[pass]);
         for (int k = 0; k < expected.Length; k++)
         {
             for (int i = 0; i < Length; i++)
@@ -47,7 +47,7 @@ public class FlatTests
     [InlineData(3)]
     public void The_Gram_matrix_is_that_of_doubles(int k)
     {
-        using var step = Step.Evaluation(Emulator.Device);
+        using var step = Step.Evaluation(TestDevice.Gpu);
         var gradients = Enumerable.Range(0, k).Select(i => step.From(Values(i), [Length])).ToArray();
         FlatRange[] ranges = [new(3, 1000), new(2000, 0), new(4000, 28_000)];
         var gram = new double[k * k];
@@ -71,7 +71,7 @@ public class FlatTests
     [InlineData(9)]
     public void A_mixture_may_take_the_place_of_any_gradient(int k)
     {
-        using var step = Step.Evaluation(Emulator.Device);
+        using var step = Step.Evaluation(TestDevice.Gpu);
         double[] factors = [.. Enumerable.Range(1, k).Select(i => 1.0 / i)];
         for (int place = 0; place < k; place++)
         {
@@ -87,7 +87,7 @@ public class FlatTests
     [Fact]
     public void A_counter_counts()
     {
-        using var step = Step.Evaluation(Emulator.Device);
+        using var step = Step.Evaluation(TestDevice.Gpu);
         var counter = step.From([41L], []);
         Flat.Increment(counter);
         Assert.Equal(42, counter.Item());

@@ -6,7 +6,7 @@ namespace DtoKd.Gpu.Tests;
 /// <summary>Indices out of range: the host learns of them when it next waits, with the text of the CPU.</summary>
 public class IndexFaultTests
 {
-    private static GpuDevice Device => Emulator.Device;
+    private static GpuDevice Device => TestDevice.Gpu;
 
     [Fact]
     public void The_call_itself_does_not_wait_and_the_next_read_throws()

@@ -12,7 +12,7 @@ public class RegNetYTests
     {
         using var cpu = new CpuDevice(1);
         var expected = Run(cpu);
-        var actual = Run(Emulator.Device);
+        var actual = Run(TestDevice.Gpu);
         Assert.Equal(expected.Keys, actual.Keys);
         foreach (var (name, values) in expected)
         {

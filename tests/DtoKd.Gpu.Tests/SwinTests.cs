@@ -16,7 +16,7 @@ public class SwinTests
     {
         using var cpu = new CpuDevice(1);
         var (expected, expectedGradients) = Learn(cpu);
-        var (loss, gradients) = Learn(Emulator.Device);
+        var (loss, gradients) = Learn(TestDevice.Gpu);
         Assert.Equal(expected, loss, 1e-5 * Math.Abs(expected));
         foreach (var (name, values) in expectedGradients)
         {
@@ -26,7 +26,7 @@ public class SwinTests
                 Assert.True(MathF.Abs(values[i] - gradients[name][i]) <= 1e-4f * largest, $"{name}[{i}]: {gradients[name][i]}, CPU {values[i]}");
         }
 
-        Assert.Equal(0, Emulator.Device.Pool.LiveBytes);
+        Assert.Equal(0, TestDevice.Gpu.Pool.LiveBytes);
     }
 
     private static (double Loss, Dictionary<string, float[]> Gradients) Learn(Device device)

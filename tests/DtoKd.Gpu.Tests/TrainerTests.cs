@@ -13,7 +13,7 @@ public class TrainerTests
 {
     private const int Batch = 6;
 
-    private static GpuDevice Device => Emulator.Device;
+    private static GpuDevice Device => TestDevice.Gpu;
 
     [Theory]
     // What is logged, one step later.

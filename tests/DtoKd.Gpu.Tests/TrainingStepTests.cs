@@ -13,15 +13,15 @@ public class TrainingStepTests
     {
         using var cpu = new CpuDevice(1);
         var expected = Train(cpu, steps: 3);
-        var actual = Train(Emulator.Device, steps: 3);
+        var actual = Train(TestDevice.Gpu, steps: 3);
         for (int i = 0; i < expected.Length; i++)
             Assert.Equal(expected[i], actual[i], 1e-5 * Math.Abs(expected[i]));
-        Assert.Equal(0, Emulator.Device.Pool.LiveBytes);
+        Assert.Equal(0, TestDevice.Gpu.Pool.LiveBytes);
     }
 
     [Fact]
     public void The_same_steps_give_the_same_bits() =>
-        Assert.Equal(Train(Emulator.Device, steps: 2), Train(Emulator.Device, steps: 2));
+        Assert.Equal(Train(TestDevice.Gpu, steps: 2), Train(TestDevice.Gpu, steps: 2));
 
     [Fact]
     public void A_checkpoint_of_the_device_is_that_of_the_CPU_and_loads_there()
@@ -29,7 +29,7 @@ public class TrainingStepTests
         using var folder = new TemporaryFolder();
         using var cpu = new CpuDevice(1);
         using var network = new Network(cpu);
-        using var onDevice = new Network(Emulator.Device);
+        using var onDevice = new Network(TestDevice.Gpu);
         var none = new Dictionary<string, string>();
         ModelFile.Save(folder["cpu.safetensors"], network.Arena, none);
         ModelFile.Save(folder["gpu.safetensors"], onDevice.Arena, none);

@@ -23,15 +23,15 @@ public class AttentionTests
     {
         var op = new[] { Op.AttentionDeclaration, Op.WindowAttentionDeclaration }
             .Single(one => one.Samples.Any(sample => sample.Label == label));
-        Emulator.Device.MatmulPrecision = precision;
+        TestDevice.Gpu.MatmulPrecision = precision;
         try
         {
-            var outcome = OpChecks.Compare(op, op.Samples.Single(one => one.Label == label), Emulator.Device, OpRun.Layout.Contiguous);
+            var outcome = OpChecks.Compare(op, op.Samples.Single(one => one.Label == label), TestDevice.Gpu, OpRun.Layout.Contiguous);
             Assert.True(outcome.Passes, outcome.Where);
         }
         finally
         {
-            Emulator.Device.MatmulPrecision = MatmulPrecision.Highest;
+            TestDevice.Gpu.MatmulPrecision = MatmulPrecision.Highest;
         }
     }
 }

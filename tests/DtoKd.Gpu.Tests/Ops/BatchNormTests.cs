@@ -12,7 +12,7 @@ public class BatchNormTests
     public void Running_statistics_move_as_on_the_CPU_and_evaluation_uses_them(double momentum)
     {
         using var cpu = new CpuDevice(1);
-        float[][] expected = Run(cpu, momentum), actual = Run(Emulator.Device, momentum);
+        float[][] expected = Run(cpu, momentum), actual = Run(TestDevice.Gpu, momentum);
         for (int k = 0; k < expected.Length; k++)
         {
             for (int i = 0; i < expected[k].Length; i++)

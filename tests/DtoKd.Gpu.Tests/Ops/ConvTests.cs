@@ -28,7 +28,7 @@ public class ConvTests
     public void Every_kernel_gives_the_sums_of_the_reference(int tile, MatmulPrecision precision)
     {
         using var cpu = new CpuDevice(1);
-        Assert.Equal(Run(cpu, new Conv2dReference(), DType.F64, _uneven), Run(Emulator.Device, new Conv2dGpu(tile, precision), DType.F32, _uneven));
+        Assert.Equal(Run(cpu, new Conv2dReference(), DType.F64, _uneven), Run(TestDevice.Gpu, new Conv2dGpu(tile, precision), DType.F32, _uneven));
     }
 
     // A gradient of which three pixels in four are zero: nothing is read for them, of weights that have no words.
@@ -40,7 +40,7 @@ public class ConvTests
     {
         using var cpu = new CpuDevice(1);
         Conv2dGeometry apart = new(1, 5, 4, 6, 9, 1, 2, 0, 1, 1);
-        Assert.Equal(Run(cpu, new Conv2dReference(), DType.F64, apart), Run(Emulator.Device, new Conv2dGpu(64, precision), DType.F32, apart));
+        Assert.Equal(Run(cpu, new Conv2dReference(), DType.F64, apart), Run(TestDevice.Gpu, new Conv2dGpu(64, precision), DType.F32, apart));
     }
 
     [Theory]
@@ -51,7 +51,7 @@ public class ConvTests
     {
         using var cpu = new CpuDevice(1);
         Conv2dGeometry depthwise = new(2, 3, 11, 10, 6, (height, width), (stride, 1), (2, 1), (1, dilation), 3);
-        Assert.Equal(Run(cpu, new Conv2dReference(), DType.F64, depthwise), Run(Emulator.Device, new Conv2dGpu(), DType.F32, depthwise));
+        Assert.Equal(Run(cpu, new Conv2dReference(), DType.F64, depthwise), Run(TestDevice.Gpu, new Conv2dGpu(), DType.F32, depthwise));
     }
 
     [Theory]
@@ -75,7 +75,7 @@ public class ConvTests
     public void A_sum_over_many_pixels_is_cut_into_pieces_that_warps_share()
     {
         Conv2dGeometry wide = new(1, 2, 128, 70, 3, 1, 1, 0, 1, 1);
-        using var step = Step.Evaluation(Emulator.Device);
+        using var step = Step.Evaluation(TestDevice.Gpu);
         Tensor x = Random(step, wide.Input, 1), dy = Random(step, wide.Output, 2), dw = step.Full([3, 2, 1, 1], 0.5);
         new Conv2dGpu().WeightGradient(wide, x, dy, dw, accumulate: true);
         double[] a = x.ToDoubles(), b = dy.ToDoubles(), sums = dw.ToDoubles();
@@ -94,7 +94,7 @@ public class ConvTests
     [InlineData(4, 8, 3, 2, 4)]
     public void A_norm_in_one_pass_equals_the_operations(int inputs, int outputs, int kernel, int stride, int groups)
     {
-        using var step = Step.Evaluation(Emulator.Device);
+        using var step = Step.Evaluation(TestDevice.Gpu);
         Tensor x = Random(step, [2, inputs, 7, 6], 1), w = Random(step, [outputs, inputs / groups, kernel, kernel], 2);
         var norm = new FixedNorm(
             Random(step, [outputs], 3), Random(step, [outputs], 4), Random(step, [outputs], 5), Random(step, [outputs], 6) + 1.5);

@@ -20,7 +20,7 @@ public class DropoutTests
     {
         using var cpu = new CpuDevice(1);
         var (values, gradient) = Run(cpu, path, p);
-        var (actualValues, actualGradient) = Run(Emulator.Device, path, p);
+        var (actualValues, actualGradient) = Run(TestDevice.Gpu, path, p);
         Assert.Equal(values, actualValues);
         Assert.Equal(gradient, actualGradient);
     }
@@ -28,11 +28,11 @@ public class DropoutTests
     [Fact]
     public void The_host_reads_nothing()
     {
-        using var step = Step.Training(Emulator.Device);
+        using var step = Step.Training(TestDevice.Gpu);
         var x = step.Full(_shape, 1);
-        long reads = Emulator.Device.HostReads;
+        long reads = TestDevice.Gpu.HostReads;
         Op.DropPath(Op.Dropout(x, 0.5), 0.5);
-        Assert.Equal(reads, Emulator.Device.HostReads);
+        Assert.Equal(reads, TestDevice.Gpu.HostReads);
     }
 
     private static (float[] Values, float[] Gradient) Run(Device device, bool path, double p)

@@ -28,7 +28,7 @@ public class FixedSumsTests
     /// <summary>The gradient of an image of 1 x 3 whose middle pixel is read with these gradients.</summary>
     private static float[] Gradient(float[] dy)
     {
-        using var step = Step.Recording(Emulator.Device);
+        using var step = Step.Recording(TestDevice.Gpu);
         var image = step.Watch(step.From([1f, 2, 3], [1, 1, 1, 3]));
         var grid = step.From(new float[2 * dy.Length], [1, 1, dy.Length, 2]);
         using var gradients = new GradStore();

@@ -10,7 +10,7 @@ public class LinearAlgebraTests
     // More than a warp, and no multiple of it.
     private const int Order = 37;
 
-    private static GpuDevice Device => Emulator.Device;
+    private static GpuDevice Device => TestDevice.Gpu;
 
     public static TheoryData<string> Operations => ["inverse", "solve", "cholesky", "determinant", "matrix_exp"];
 

@@ -22,7 +22,7 @@ public class OpTests
     public void A_sample_equals_the_reference(string key)
     {
         var (op, sample) = _samples[key];
-        var outcome = OpChecks.Compare(op, sample, Emulator.Device, OpRun.Layout.Contiguous);
+        var outcome = OpChecks.Compare(op, sample, TestDevice.Gpu, OpRun.Layout.Contiguous);
         Assert.True(outcome.Passes, outcome.Where);
     }
 
@@ -31,12 +31,12 @@ public class OpTests
     public void Wrong_input_is_refused_as_on_the_CPU_when_the_host_waits_at_the_latest(string key)
     {
         var error = _errors[key];
-        using var step = Step.Evaluation(Emulator.Device);
+        using var step = Step.Evaluation(TestDevice.Gpu);
         var inputs = OpRun.Inputs(step, new OpSample(error.Label, error.Inputs, error.Run), DType.F32);
         var exception = Assert.ThrowsAny<ArgumentException>(() =>
         {
             error.Run(inputs);
-            Emulator.Device.Synchronize();
+            TestDevice.Gpu.Synchronize();
         });
         Assert.Contains(error.Message, exception.Message, StringComparison.Ordinal);
     }

@@ -33,7 +33,7 @@ public class OrderTests
     public void Gradients_of_several_uses_add_up(int rows, int columns, int axis)
     {
         using var cpu = new CpuDevice(1);
-        Assert.Equal(Gradient(cpu), Gradient(Emulator.Device));
+        Assert.Equal(Gradient(cpu), Gradient(TestDevice.Gpu));
 
         float[] Gradient(Device device)
         {
@@ -49,7 +49,7 @@ public class OrderTests
     private static void Compare(int rows, int columns, Func<Tensor, Tensor> op)
     {
         using var cpu = new CpuDevice(1);
-        using Step on = Step.Evaluation(cpu), off = Step.Evaluation(Emulator.Device);
+        using Step on = Step.Evaluation(cpu), off = Step.Evaluation(TestDevice.Gpu);
         var values = Values(rows, columns, finite: false);
         Assert.Equal(
             Op.Contiguous(op(on.From(values, [rows, columns]))).ToArray<long>(),

@@ -38,7 +38,7 @@ public class ProductTests
     [MemberData(nameof(Forms))]
     public void A_kernel_gives_the_sums_of_a_form(string variant, string form)
     {
-        using var step = Step.Evaluation(Emulator.Device);
+        using var step = Step.Evaluation(TestDevice.Gpu);
         var (a, b) = _forms[form](step);
         Check(a, b, null, false, variant, pieces: 1);
     }
@@ -47,7 +47,7 @@ public class ProductTests
     [MemberData(nameof(Variants))]
     public void Bias_and_the_sum_before_are_added_whether_sums_are_cut_or_not(string variant)
     {
-        using var step = Step.Evaluation(Emulator.Device);
+        using var step = Step.Evaluation(TestDevice.Gpu);
         bool isAcross = Named(variant).Reads == OperandLayout.Across;
         foreach (var (n, pieces) in new[] { (isAcross ? 20 : 15, 3), (16, 1) })
             Check(Op.Transpose(Values(step, 200, 12), 0, 1), Values(step, 200, n), Values(step, n), true, variant, pieces);
@@ -60,7 +60,7 @@ public class ProductTests
     [InlineData("medium 64x64")]
     public void A_sum_of_no_terms_may_begin_at_any_place(string variant)
     {
-        using var step = Step.Evaluation(Emulator.Device);
+        using var step = Step.Evaluation(TestDevice.Gpu);
         Tensor a = Op.Transpose(Values(step, 0, 4), 0, 1), b = Values(step, 0, 8);
         var y = Op.Reshape(Op.Slice(Values(step, 35), 0, 3), [4, 8]);
         MatMulGpu.Run(a, b, Values(step, 8), y, false, new MatMulPlan(a, b, y), ProductPlan.InPieces(Named(variant), 0, 1));
@@ -72,13 +72,13 @@ public class ProductTests
     {
         // A gradient of weights: 4.5 x 1.5 tiles of 128 x 128.
         var shape = new ProductShape(576, 192, 50_432, 1, OperandLayout.Across, OperandLayout.Across);
-        var weights = ProductPlan.For(shape, Emulator.Device);
+        var weights = ProductPlan.For(shape, TestDevice.Gpu);
         Assert.Equal("highest 128x128", weights.Variant.Name);
         Assert.InRange(weights.Variant.TilesOf(shape) * weights.Pieces, 132, 1056);
         Assert.Equal(0, weights.PerPiece % 64);
         Assert.InRange(50_432, ((weights.Pieces - 1) * weights.PerPiece) + 1, weights.Pieces * weights.PerPiece);
-        Assert.Equal(new ProductPlan(Named("highest 128x128"), 1, 8192), ProductPlan.For(Square(8192), Emulator.Device));
-        Assert.Equal("highest 64x64", ProductPlan.For(Square(64), Emulator.Device).Variant.Name);
+        Assert.Equal(new ProductPlan(Named("highest 128x128"), 1, 8192), ProductPlan.For(Square(8192), TestDevice.Gpu));
+        Assert.Equal("highest 64x64", ProductPlan.For(Square(64), TestDevice.Gpu).Variant.Name);
     }
 
     [Fact]
@@ -105,7 +105,7 @@ public class ProductTests
     public void Pieces_are_no_more_than_an_int_counts_their_sums()
     {
         const int Side = 16_384;
-        long[] sums = [.. ProductPlan.Candidates(Square(Side), MatmulPrecision.Highest, Emulator.Device)
+        long[] sums = [.. ProductPlan.Candidates(Square(Side), MatmulPrecision.Highest, TestDevice.Gpu)
             .Select(plan => (long)Side * Side * plan.Pieces)];
         Assert.Equal(7L * Side * Side, sums.Max());
     }

@@ -14,7 +14,7 @@ public class WindowAttentionTests
     public void Windows_that_fill_tiles_strips_or_slices_are_those_of_the_CPU(int window, int depth, int shift)
     {
         using var cpu = new CpuDevice(1);
-        float[][] expected = Run(cpu), actual = Run(Emulator.Device);
+        float[][] expected = Run(cpu), actual = Run(TestDevice.Gpu);
         for (int k = 0; k < expected.Length; k++)
         {
             float largest = expected[k].Max(MathF.Abs);
@@ -50,7 +50,7 @@ public class WindowAttentionTests
     /// <summary>The gradients of a head in three maps of two windows.</summary>
     private static (int Pieces, float[] Product, float[] Table) Gradients(int enoughGroups)
     {
-        using var step = Step.Evaluation(Emulator.Device);
+        using var step = Step.Evaluation(TestDevice.Gpu);
         Tensor qkv = Uneven(step, 3, 2, 4, 6), table = Uneven(step, 9, 1), dy = Uneven(step, 3, 2, 4, 2), dQkv = Uneven(step, 3, 2, 4, 6);
         var kernel = new WindowAttentionGpu(WindowLayout.Of("test", 2, 4, 2, 1, 1), qkv, table, heads: 1, enoughGroups);
         var dTable = step.New([kernel.Pieces, 9, 1], DType.F32, "test");
