@@ -1,4 +1,5 @@
 using DtoKd.Engine.Cpu;
+using static DtoKd.Engine.Tests.Ops.ConvCases;
 
 namespace DtoKd.Engine.Tests.Ops;
 
@@ -137,19 +138,4 @@ public class Conv2dBatchNormTests
 
     private static TrainingNorm Norm(Step step, int channels, int seed) => new(
         Random(step, [channels], seed), Random(step, [channels], seed + 100), step.Zeros([channels]), step.Full([channels], 1));
-
-    private static Tensor Random(Step step, Shape shape, int seed)
-    {
-        var random = new Random(seed);
-        return step.From(Enumerable.Range(0, (int)shape.Count).Select(_ => (float)(random.NextDouble() - 0.4)).ToArray(), shape);
-    }
-
-    private static void AssertClose(Tensor expected, Tensor actual, double tolerance)
-    {
-        double[] e = expected.ToDoubles(), a = actual.ToDoubles();
-        Assert.Equal(e.Length, a.Length);
-        double scale = e.Select(Math.Abs).Max();
-        for (int i = 0; i < e.Length; i++)
-            Assert.Equal(e[i], a[i], tolerance * scale);
-    }
 }

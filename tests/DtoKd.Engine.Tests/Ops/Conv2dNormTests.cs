@@ -1,9 +1,12 @@
 using DtoKd.Engine.Cpu;
+using static DtoKd.Engine.Tests.Ops.ConvCases;
 
 namespace DtoKd.Engine.Tests.Ops;
 
 public class Conv2dNormTests
 {
+    private const double Tolerance = 3e-6;
+
     // One of each way to compute: tiles of 2 x 2, panels of pixels, few channels; odd sizes, so that there are edges.
     public static TheoryData<int, int, int, int, int, int> Shapes => new()
     {
@@ -28,10 +31,10 @@ public class Conv2dNormTests
             var conv = Op.Conv2d(c.X, c.Weight, null, stride, kernel / 2, 1, groups);
             var n = c.Norm;
             var plain = Op.BatchNorm(conv, n.Weight, n.Bias, n.Mean, n.Variance, training: false, eps: n.Epsilon);
-            AssertClose(plain, c.Run(null, relu: false));
+            AssertClose(plain, c.Run(null, relu: false), Tolerance);
             var residual = Random(step, conv.Shape, 7);
-            AssertClose(plain + residual, c.Run(residual, relu: false));
-            AssertClose(Op.Relu(plain + residual), c.Run(residual, relu: true));
+            AssertClose(plain + residual, c.Run(residual, relu: false), Tolerance);
+            AssertClose(Op.Relu(plain + residual), c.Run(residual, relu: true), Tolerance);
         }
     }
 
@@ -65,21 +68,6 @@ public class Conv2dNormTests
         float[] one = Run(1);
         Assert.Equal(one, Run(2));
         Assert.Equal(one, Run(7));
-    }
-
-    private static Tensor Random(Step step, Shape shape, int seed)
-    {
-        var random = new Random(seed);
-        return step.From(Enumerable.Range(0, (int)shape.Count).Select(_ => (float)(random.NextDouble() - 0.4)).ToArray(), shape);
-    }
-
-    private static void AssertClose(Tensor expected, Tensor actual)
-    {
-        double[] e = expected.ToDoubles(), a = actual.ToDoubles();
-        Assert.Equal(e.Length, a.Length);
-        double scale = e.Select(Math.Abs).Max();
-        for (int i = 0; i < e.Length; i++)
-            Assert.Equal(e[i], a[i], 3e-6 * scale);
     }
 
     private sealed class Case(Step step, int inputs, int outputs, int kernel, int stride, int groups, int size)

@@ -2,7 +2,7 @@ using DtoKd.Engine;
 
 namespace DtoKd.Gpu.Tests.Ops;
 
-/// <summary>The samples that every operation declares, on the emulated device against the double reference.</summary>
+/// <summary>The samples that every operation declares, on the tests' device against the double reference.</summary>
 public class OpTests
 {
     private static readonly Dictionary<string, (OpDeclaration Op, OpSample Sample)> _samples = OpDeclaration.All

@@ -121,6 +121,19 @@ public sealed class RunTests(RunTests.SmallRun run) : IClassFixture<RunTests.Sma
     }
 
     [Fact]
+    public void A_run_whose_metrics_are_gone_keeps_the_report_of_them()
+    {
+        Assert.Equal(0, Dtokd.Run([.. Train, "--epochs", "1", "--batch-size", "512"]).ExitCode);
+        string metrics = Path.Combine(_temp["run"], "metrics.jsonl"), kept = Path.Combine(_temp["run"], "report-earlier.html");
+        string report = File.ReadAllText(Path.Combine(_temp["run"], "report.html"));
+        File.Delete(metrics);
+        var resumed = Dtokd.Run("train", "--resume", _temp["run"]);
+        Assert.Equal((0, $"{metrics} is gone: the report of what it held is kept as {kept}\n"), (resumed.ExitCode, resumed.Error));
+        Assert.Equal(report, File.ReadAllText(kept));
+        Assert.NotEqual(report, File.ReadAllText(Path.Combine(_temp["run"], "report.html")));
+    }
+
+    [Fact]
     public void A_folder_that_another_process_writes_to_is_left_alone()
     {
         Assert.Equal(0, Dtokd.Run([.. Train, "--epochs", "1", "--batch-size", "512"]).ExitCode);

@@ -1,3 +1,4 @@
+using System.Runtime.Versioning;
 using DtoKd.Tests;
 using DtoKd.Training.Logging;
 
@@ -52,6 +53,29 @@ public sealed class RunFolderTests : IDisposable
         finally
         {
             Directory.Delete(folder.FullPath);
+        }
+    }
+
+    // Listed but not searched; neither.
+    [Theory]
+    [InlineData(UnixFileMode.UserRead | UnixFileMode.UserWrite)]
+    [InlineData(UnixFileMode.None)]
+    [UnsupportedOSPlatform("windows")]
+    public void A_folder_that_may_not_be_read_is_not_said_to_hold_no_run(UnixFileMode mode)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows() || Environment.IsPrivilegedProcess, "permissions bind neither root nor Windows");
+        var folder = RunFolder.Create("x", _folder["run"]);
+        File.WriteAllText(folder.Config, "{}");
+        File.SetUnixFileMode(folder.FullPath, mode);
+        try
+        {
+            Assert.Equal(
+                $"the run folder {folder.FullPath} may not be read",
+                Assert.Throws<UnauthorizedAccessException>(() => RunFolder.Open(folder.FullPath)).Message);
+        }
+        finally
+        {
+            File.SetUnixFileMode(folder.FullPath, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         }
     }
 
